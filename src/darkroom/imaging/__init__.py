@@ -1,0 +1,1 @@
+"""Pictures as bytes: decode, verify, measure, thumbnail, metadata."""

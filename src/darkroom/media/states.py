@@ -1,0 +1,68 @@
+"""The statuses of a media, the states of a job, and the moves between them that are legal."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import TypeVar
+
+from darkroom.errors import Conflict
+
+
+class Status(StrEnum):
+    """Where a media is."""
+
+    IN_QUEUE = "IN_QUEUE"
+    PROCESSING = "PROCESSING"
+    COMPLETED = "COMPLETED"
+    ERROR = "ERROR"
+    CANCELLED = "CANCELLED"
+
+
+class JobState(StrEnum):
+    """Where a job, one try at making a media, is."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    LOST = "lost"
+    RELEASED = "released"
+    CANCELLED = "cancelled"
+
+
+State = TypeVar("State", Status, JobState)
+Moves = Mapping[State, frozenset[State]]
+
+LEGAL: Moves[Status] = {
+    Status.IN_QUEUE: frozenset({Status.PROCESSING, Status.CANCELLED}),
+    Status.PROCESSING: frozenset({Status.IN_QUEUE, Status.COMPLETED, Status.ERROR, Status.CANCELLED}),
+    Status.COMPLETED: frozenset(),
+    Status.ERROR: frozenset({Status.IN_QUEUE}),
+    Status.CANCELLED: frozenset({Status.IN_QUEUE}),
+}
+
+LEGAL_JOB: Moves[JobState] = {
+    JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED}),
+    JobState.RUNNING: frozenset(
+        {JobState.SUCCEEDED, JobState.FAILED, JobState.LOST, JobState.RELEASED, JobState.CANCELLED}
+    ),
+    JobState.SUCCEEDED: frozenset(),
+    JobState.FAILED: frozenset(),
+    JobState.LOST: frozenset(),
+    JobState.RELEASED: frozenset(),
+    JobState.CANCELLED: frozenset(),
+}
+
+ENDED = frozenset({Status.COMPLETED, Status.ERROR, Status.CANCELLED})
+"""A media in one of these moves only when a person retries it, or not at all."""
+
+
+def sources(legal: Moves[State], to: State) -> frozenset[State]:
+    """The states from which `to` may be reached: the condition of the write that makes the move."""
+    return frozenset(now for now, targets in legal.items() if to in targets)
+
+
+def check(now: Status, to: Status) -> None:
+    """Raise `Conflict`, naming the status and what would be right, unless `now` may become `to`."""
+    if to not in LEGAL[now]:
+        allowed = ", ".join(sorted(sources(LEGAL, to)))
+        raise Conflict(f"the media is {now}; to become {to} it must be one of: {allowed}")

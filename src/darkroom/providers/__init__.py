@@ -1,0 +1,1 @@
+"""Adapters to the backends that make pictures. `registry` is the table of them."""
