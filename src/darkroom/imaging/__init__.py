@@ -1,1 +1,8 @@
-"""Pictures as bytes: decode, verify, measure, thumbnail, metadata."""
+"""Turns the bytes that a backend returned into what is stored: checked, described, with a thumbnail."""
+
+from darkroom.imaging.description import Description
+from darkroom.imaging.develop import Developer, Picture
+from darkroom.imaging.metadata import read_description
+from darkroom.imaging.verify import Limits
+
+__all__ = ["Description", "Developer", "Limits", "Picture", "read_description"]

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import TypeVar
 
-from darkroom.errors import Conflict
-
 
 class Status(StrEnum):
     """Where a media is."""
@@ -55,14 +53,10 @@ LEGAL_JOB: Moves[JobState] = {
 ENDED = frozenset({Status.COMPLETED, Status.ERROR, Status.CANCELLED})
 """A media in one of these moves only when a person retries it, or not at all."""
 
+RETRYABLE = frozenset({Status.ERROR, Status.CANCELLED})
+"""A person may have these tried again."""
+
 
 def sources(legal: Moves[State], to: State) -> frozenset[State]:
     """The states from which `to` may be reached: the condition of the write that makes the move."""
     return frozenset(now for now, targets in legal.items() if to in targets)
-
-
-def check(now: Status, to: Status) -> None:
-    """Raise `Conflict`, naming the status and what would be right, unless `now` may become `to`."""
-    if to not in LEGAL[now]:
-        allowed = ", ".join(sorted(sources(LEGAL, to)))
-        raise Conflict(f"the media is {now}; to become {to} it must be one of: {allowed}")

@@ -1,0 +1,1 @@
+"""The surfaces: each parses, calls the engine, renders."""

@@ -1,0 +1,81 @@
+"""The web service: surfaces and what every request passes."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.middleware.cors import CORSMiddleware
+
+from darkroom import __version__
+from darkroom.api import problems
+from darkroom.api.deps import Options
+from darkroom.api.middleware import BodyLimit, HostGuard
+from darkroom.api.native import router
+from darkroom.engine.core import Engine
+
+DESCRIPTION = """\
+Prompts go in, pictures come out. `POST /media/generate` accepts a prompt and answers at once with a durable media;
+ask for it at `GET /media/{media_id}` until its status is `COMPLETED`, then fetch its files.
+
+Every error is `application/problem+json` (RFC 9457) and names the field that is wrong.
+"""
+
+
+def create_app(open_engine: Callable[[], AbstractAsyncContextManager[Engine]], options: Options) -> FastAPI:
+    """The service as an ASGI application; its engine is open while it runs."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_engine() as engine:
+            app.state.engine = engine
+            yield
+
+    app = FastAPI(
+        title="Darkroom",
+        version=__version__,
+        description=DESCRIPTION,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        lifespan=lifespan,
+        redirect_slashes=False,
+    )
+    app.state.options = options
+    app.include_router(router)
+    problems.install(app)
+    _add_middleware(app, options)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+def _add_middleware(app: FastAPI, options: Options) -> None:
+    app.add_middleware(BodyLimit, most=options.max_body_bytes)
+    if options.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=options.cors_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["*"],
+            expose_headers=["Location", "Idempotent-Replayed", "Preference-Applied", "Retry-After", "ETag"],
+        )
+    if options.hosts is not None:
+        app.add_middleware(HostGuard, hosts=options.hosts)
+
+
+def _openapi(app: FastAPI) -> dict[str, object]:
+    """The schema, made once. Problems are declared by reference, and FastAPI's own error shape is not ours."""
+    if app.openapi_schema is None:
+        schema = get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            license_info=app.license_info,
+            routes=app.routes,
+        )
+        schemas = schema["components"]["schemas"]
+        for name in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(name, None)
+        problem = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas |= problem.pop("$defs")
+        schemas["Problem"] = problem
+        app.openapi_schema = schema
+    return app.openapi_schema

@@ -1,0 +1,36 @@
+"""What routes are given."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from darkroom.engine.core import Engine
+from darkroom.security.links import LinkSigner
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How the surfaces behave. `public_url`: what links start with; None: as the caller addressed us."""
+
+    links: LinkSigner
+    public_url: str | None = None
+    hosts: tuple[str, ...] | None = None
+    cors_origins: tuple[str, ...] = ()
+    max_body_bytes: int = 10 * 1024 * 1024
+    link_lifetime: timedelta = timedelta(hours=1)
+
+
+def _engine(request: Request) -> Engine:
+    engine: Engine = request.app.state.engine
+    return engine
+
+
+def _options(request: Request) -> Options:
+    options: Options = request.app.state.options
+    return options
+
+
+EngineDep = Annotated[Engine, Depends(_engine)]
+OptionsDep = Annotated[Options, Depends(_options)]

@@ -1,0 +1,82 @@
+"""What every request passes before it reaches a route."""
+
+from collections.abc import Iterable
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from darkroom.api.problems import of_error
+from darkroom.errors import Forbidden, PayloadTooLarge
+
+
+class BodyLimit:
+    """Refuses bodies over `most` bytes with 413, by their declared length or, without one, as they come in."""
+
+    def __init__(self, app: ASGIApp, *, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        declared = Headers(scope=scope).get("content-length", "0")
+        if declared.isdigit() and int(declared) > self._most:
+            await self._refuse(scope, receive, send)
+            return
+        await self._count(scope, receive, send)
+
+    async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:
+        seen, started = 0, False
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self._most:
+                raise _TooMuch
+            return message
+
+        async def noted(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            await self._app(scope, counted, noted)
+        except _TooMuch:
+            if not started:
+                await self._refuse(scope, receive, send)
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        error = PayloadTooLarge(f"the body may have at most {self._most} bytes", field="body")
+        response = of_error(error)
+        response.headers["Connection"] = "close"
+        await response(scope, receive, send)
+
+
+class _TooMuch(BaseException):
+    """Passes through the framework's `except Exception` on its way out."""
+
+
+class HostGuard:
+    """Answers only under the names that are ours, so that no web page reaches us by rebinding its own."""
+
+    def __init__(self, app: ASGIApp, *, hosts: Iterable[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(host.lower() for host in hosts)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and host_of(Headers(scope=scope).get("host", "")) not in self._hosts:
+            error = Forbidden("this host name is not answered here; add it to DARKROOM_ALLOWED_HOSTS", field="Host")
+            await of_error(error)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def host_of(header: str) -> str:
+    """The host in a `Host` header, without the port, in lower case."""
+    header = header.strip().lower()
+    if header.startswith("["):
+        return header[1:].partition("]")[0]
+    return header.partition(":")[0]

@@ -1,0 +1,143 @@
+"""Ask for pictures, and for what became of them."""
+
+import re
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import BaseModel
+
+from darkroom.api.deps import EngineDep
+from darkroom.api.native import schemas
+from darkroom.api.problems import Responses, responses
+from darkroom.engine.queries import Filter, Located
+from darkroom.media.states import ENDED, Status
+
+router = APIRouter(tags=["media"])
+
+LONGEST_WAIT = 60.0
+_WAIT = re.compile(r"(?:^|[,;\s])wait(?:\s*=\s*\"?(\d{1,6})\"?)?(?=$|[,;\s])", re.IGNORECASE)
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Makes a repeated request safe: the same key and request answer with the first media again.",
+    ),
+]
+Prefer = Annotated[
+    str | None, Header(description="`wait=n`: answer when the media has ended, or after n seconds (at most 60).")
+]
+
+
+def answer(body: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """`body` as JSON."""
+    return Response(body.model_dump_json(), status, headers, "application/json")
+
+
+def seconds_to_wait(prefer: str | None) -> float | None:
+    """The `wait` preference (RFC 7240) in seconds, at most 60; None: there is none."""
+    found = _WAIT.search(prefer or "")
+    if found is None:
+        return None
+    return min(float(found[1]), LONGEST_WAIT) if found[1] else LONGEST_WAIT
+
+
+ENDED_ALREADY: Responses = {200: {"model": schemas.Media, "description": "It ended while the caller waited"}}
+
+
+@router.post(
+    "/media/generate",
+    status_code=202,
+    response_model=schemas.Media,
+    responses=ENDED_ALREADY | responses(400, 404, 413, 422, 503),
+)
+async def generate(
+    request: schemas.GenerateRequest,
+    engine: EngineDep,
+    idempotency_key: IdempotencyKey = None,
+    prefer: Prefer = None,
+) -> Response:
+    """Accept a prompt. When this answers, the media is durable and will end as COMPLETED, ERROR or CANCELLED."""
+    accepted = await engine.submit(request.order(idempotency_key))
+    located, wait = accepted.media, seconds_to_wait(prefer)
+    headers = {"Location": f"/media/{located.media.id}"}
+    if accepted.replayed:
+        headers["Idempotent-Replayed"] = "true"
+    if wait is not None:
+        headers["Preference-Applied"] = "wait"
+        located = await engine.wait(located.media.id, at_most=wait)
+    ended = wait is not None and located.media.status in ENDED
+    return answer(schemas.media_out(located), 200 if ended else 202, headers)
+
+
+@router.get("/media", response_model=schemas.MediaPage, responses=responses(422, 503))
+async def list_media(
+    engine: EngineDep,
+    cursor: Annotated[UUID | None, Query(description="`next_cursor` of the page before.")] = None,
+    limit: Annotated[int, Query(ge=1, le=100, description="Most items a page.")] = 20,
+    status: Annotated[Status | None, Query(description="Only these.")] = None,
+    model: Annotated[schemas.Text | None, Query(max_length=100, description="Only of this model.")] = None,
+    tag: Annotated[schemas.Text | None, Query(max_length=100, description="Only with this tag.")] = None,
+    q: Annotated[
+        schemas.Text | None, Query(max_length=200, description="Only with all these words in the prompt.")
+    ] = None,
+    created_after: Annotated[datetime | None, Query(description="Only made at or after this.")] = None,
+    created_before: Annotated[datetime | None, Query(description="Only made before this.")] = None,
+) -> Response:
+    """List media, newest first."""
+    wanted = Filter(
+        status=status,
+        model=model,
+        tag=tag,
+        q=q,
+        created_after=schemas.as_utc(created_after),
+        created_before=schemas.as_utc(created_before),
+    )
+    page = await engine.queries.page(wanted, cursor=cursor, limit=limit)
+    items = [schemas.media_out(Located(media, None)) for media in page.items]
+    return answer(
+        schemas.MediaPage(items=items, next_cursor=str(page.next_cursor) if page.next_cursor else None)
+    )  # fmt: skip
+
+
+@router.get("/media/status/{job_id}", response_model=schemas.Media, responses=responses(404, 422, 503))
+async def media_of_job(job_id: UUID, engine: EngineDep) -> Response:
+    """Show the media that a job belongs to: any job of its history, the first one for ever."""
+    return answer(schemas.media_out(await engine.queries.media_of_job(job_id)))
+
+
+@router.get("/media/jobs/{job_id}/status", response_model=schemas.JobStatus, responses=responses(404, 422, 503))
+async def job_status(job_id: UUID, engine: EngineDep) -> Response:
+    """Show only the status: the cheapest answer, for pollers."""
+    return answer(schemas.brief_out(await engine.queries.brief(job_id)))
+
+
+@router.get("/media/{media_id}", response_model=schemas.Media, responses=responses(404, 422, 503))
+async def get_media(media_id: UUID, engine: EngineDep) -> Response:
+    """Show a media."""
+    return answer(schemas.media_out(await engine.queries.media(media_id)))
+
+
+@router.get("/media/{media_id}/jobs", response_model=schemas.JobList, responses=responses(404, 422, 503))
+async def list_jobs(media_id: UUID, engine: EngineDep) -> Response:
+    """List every try at a media, in order."""
+    jobs = await engine.queries.jobs(media_id)
+    return answer(schemas.JobList(items=[schemas.job_out(job) for job in jobs]))
+
+
+@router.get("/media/{media_id}/logs", response_model=schemas.LogPage, responses=responses(404, 422, 503))
+async def list_logs(
+    media_id: UUID,
+    engine: EngineDep,
+    cursor: Annotated[int, Query(ge=0, le=2**63 - 1, description="`next_cursor` of the page before.")] = 0,
+    limit: Annotated[int, Query(ge=1, le=1000, description="Most lines a page.")] = 100,
+) -> Response:
+    """Tell a media's story, line by line, oldest first."""
+    lines = await engine.queries.logs(media_id, after=cursor, limit=limit + 1)
+    shown = lines[:limit]
+    following = shown[-1].id if len(lines) > limit else None
+    return answer(schemas.LogPage(items=[schemas.line_out(line) for line in shown], next_cursor=following))

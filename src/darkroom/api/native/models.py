@@ -1,0 +1,47 @@
+"""What can be asked for."""
+
+from typing import Any
+
+from fastapi import APIRouter, Response
+
+from darkroom.api.deps import EngineDep
+from darkroom.api.native import schemas
+from darkroom.api.native.media import answer
+from darkroom.api.problems import responses
+from darkroom.engine.catalogue import Model
+
+router = APIRouter(tags=["models"])
+
+
+@router.get("/models", response_model=schemas.ModelList)
+async def list_models(engine: EngineDep) -> Response:
+    """List the models."""
+    default = engine.catalogue.default
+    return answer(schemas.ModelList(items=[model_out(model, default) for model in engine.catalogue]))
+
+
+@router.get("/models/{name}", response_model=schemas.Model, responses=responses(404, 422))
+async def get_model(name: str, engine: EngineDep) -> Response:
+    """Show a model, with the schema of its parameters."""
+    return answer(model_out(engine.catalogue.get(name), engine.catalogue.default))
+
+
+def model_out(model: Model, default: str) -> schemas.Model:
+    """A model as it is shown."""
+    return schemas.Model(
+        name=model.name,
+        description=model.description,
+        default=model.name == default,
+        lane=model.lane,
+        routes=[schemas.Route(provider=route.provider_name, model=route.model) for route in model.routes],
+        parameters=_with_defaults(model),
+    )
+
+
+def _with_defaults(model: Model) -> dict[str, Any]:
+    """The schema, with this model's defaults instead of the provider's."""
+    properties = {
+        name: {**rule, "default": model.defaults[name]} if name in model.defaults else rule
+        for name, rule in model.schema.get("properties", {}).items()
+    }
+    return {**model.schema, "properties": properties}

@@ -1,0 +1,382 @@
+"""The native API's shapes, in and out."""
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+from darkroom.engine.intake import Order
+from darkroom.engine.queries import Brief, Located
+from darkroom.media import model
+from darkroom.media.states import JobState, Status
+
+LONGEST_PROMPT = 32_000
+MOST_METADATA_BYTES = 4096
+DEEPEST = 16
+
+
+def storable(value: Any) -> Any:
+    """`value` if every database can keep it: no NUL, no half of a surrogate pair, no infinite number."""
+    level = [value]
+    for _ in range(DEEPEST):
+        for item in level:
+            _check_scalar(item)
+        level = [child for item in level for child in _children(item)]
+        if not level:
+            return value
+    raise ValueError(f"may be nested at most {DEEPEST} deep")
+
+
+def _children(item: Any) -> list[Any]:
+    if isinstance(item, Mapping):
+        return [*item.keys(), *item.values()]
+    return list(item) if isinstance(item, list | tuple) else []
+
+
+def _check_scalar(item: Any) -> None:
+    if isinstance(item, str):
+        if "\x00" in item:
+            raise ValueError("may not hold a NUL character")
+        if not item.isascii() and any("\ud800" <= character <= "\udfff" for character in item):
+            raise ValueError("may not hold half of a surrogate pair")
+    elif isinstance(item, float) and not math.isfinite(item):
+        raise ValueError("numbers must be finite")
+
+
+def _not_blank(prompt: str) -> str:
+    if not prompt.strip():
+        raise ValueError("must say something: 1 to 32,000 characters")
+    return prompt
+
+
+def _small(metadata: dict[str, str]) -> dict[str, str]:
+    size = len(json.dumps(metadata, ensure_ascii=False).encode())
+    if size > MOST_METADATA_BYTES:
+        raise ValueError(f"may have at most {MOST_METADATA_BYTES} bytes as JSON; this has {size}")
+    return metadata
+
+
+Storable = AfterValidator(storable)
+Text = Annotated[str, Storable]
+Prompt = Annotated[str, Field(min_length=1, max_length=LONGEST_PROMPT), Storable, AfterValidator(_not_blank)]
+Tag = Annotated[str, Field(min_length=1, max_length=100), Storable]
+Metadata = Annotated[dict[str, str], Storable, AfterValidator(_small)]
+
+
+class GenerateRequest(BaseModel):
+    """A prompt and how to make it a picture."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"examples": [{"prompt": "a lighthouse at dusk", "parameters": {"width": 768, "seed": 7}}]},
+    )
+
+    prompt: Prompt = Field(description="What the picture shows.")
+    model: Annotated[str, Field(min_length=1, max_length=100), Storable] | None = Field(
+        default=None, description="A name from `GET /models`; left out: the default one."
+    )
+    parameters: Annotated[dict[str, Any], Storable] = Field(
+        default={}, description="Parameters of the model: `GET /models/{name}` has their schema."
+    )
+    priority: int = Field(default=0, ge=-100, le=100, description="Higher goes first.")
+    tags: list[Tag] = Field(default=[], max_length=16, description="To find the media by.")
+    metadata: Metadata = Field(default={}, description="Kept and shown, not looked at; at most 4 kB.")
+    max_tries: int | None = Field(
+        default=None, ge=1, le=100, description="Tries before it ends as ERROR; left out: the service's setting."
+    )
+
+    def order(self, idempotency_key: str | None) -> Order:
+        """The same, for the engine."""
+        return Order(
+            prompt=self.prompt,
+            model=self.model,
+            parameters=self.parameters,
+            priority=self.priority,
+            tags=tuple(self.tags),
+            metadata=self.metadata,
+            max_tries=self.max_tries,
+            idempotency_key=idempotency_key,
+        )
+
+
+class Progress(BaseModel):
+    """How far the live job is."""
+
+    step: int
+    total: int
+
+
+class Error(BaseModel):
+    """Why a job, or the media with it, failed."""
+
+    code: str = Field(description="The kind of failure, for programs.")
+    message: str = Field(description="What happened, for people.")
+    retryable: bool = Field(description="Whether trying again may help.")
+    provider: str | None = Field(description="Where it happened.")
+
+
+class Cost(BaseModel):
+    """What was paid."""
+
+    amount: str = Field(description="A decimal number.")
+    currency: Literal["USD"] = "USD"
+
+
+class File(BaseModel):
+    """One picture."""
+
+    index: int = Field(description="0 to n-1.")
+    url: str = Field(description="Where the bytes are.")
+    thumbnail_url: str | None = Field(description="Where a WebP of at most 384 px is.")
+    content_type: str
+    width: int = Field(description="Pixels.")
+    height: int = Field(description="Pixels.")
+    bytes: int
+    sha256: str = Field(description="Of the bytes, in hex.")
+    placeholder: str | None = Field(description="A data: URI of a tiny picture to show meanwhile.")
+    seed: int | None = Field(description="With it, the model makes this picture again.")
+
+
+class Media(BaseModel):
+    """A prompt, and what became of it."""
+
+    id: UUID
+    job_id: UUID = Field(description="The live or last job.")
+    status: Status
+    model: str
+    prompt: str
+    parameters: dict[str, Any] = Field(description="As asked for, with the model's defaults.")
+    files: list[File] = Field(description="Empty until the media is COMPLETED.")
+    progress: Progress | None
+    queue_position: int | None = Field(
+        description="Queued jobs that go before it, counted up to 1,000; only where one media is asked for."
+    )
+    priority: int
+    number_of_tries: int = Field(description="Tries that ended and counted.")
+    max_tries: int
+    next_run: AwareDatetime | None = Field(description="When its job is due, while it is IN_QUEUE.")
+    error: Error | None = Field(description="Of the last job that failed.")
+    cost: Cost | None
+    tags: list[str]
+    metadata: dict[str, str]
+    created_at: AwareDatetime
+    updated_at: AwareDatetime
+    started_at: AwareDatetime | None = Field(description="When a worker first took it.")
+    completed_at: AwareDatetime | None = Field(description="When it ended, in whichever way.")
+
+
+class MediaPage(BaseModel):
+    """A stretch of the list. A page may be short: only `next_cursor: null` is the end."""
+
+    items: list[Media]
+    next_cursor: str | None
+
+
+class JobStatus(BaseModel):
+    """The little that a poller wants to know."""
+
+    job_id: UUID = Field(description="The live or last job of the media.")
+    media_id: UUID
+    status: Status
+    progress: Progress | None
+    queue_position: int | None
+
+
+class Job(BaseModel):
+    """One try at making a media."""
+
+    id: UUID
+    number: int = Field(description="1 for the first.")
+    state: JobState
+    lane: str
+    worker: str | None
+    provider: str | None
+    run_at: AwareDatetime = Field(description="Not before this.")
+    created_at: AwareDatetime
+    started_at: AwareDatetime | None
+    finished_at: AwareDatetime | None
+    error: Error | None
+    cost: Cost | None
+
+
+class JobList(BaseModel):
+    """Every try at a media, in order."""
+
+    items: list[Job]
+
+
+class LogLine(BaseModel):
+    """Something that happened to a media."""
+
+    at: AwareDatetime
+    job_id: UUID | None
+    event: str
+    message: str
+
+
+class LogPage(BaseModel):
+    """A stretch of a media's story, oldest first."""
+
+    items: list[LogLine]
+    next_cursor: int | None = Field(description="Pass it as `cursor` for what follows; null at the end.")
+
+
+class ContentLink(BaseModel):
+    """A link that works without credentials until it expires."""
+
+    url: str
+    expires_at: AwareDatetime
+
+
+class Route(BaseModel):
+    """One way to serve a model."""
+
+    provider: str
+    model: str = Field(description="The provider's own name for it.")
+
+
+class Model(BaseModel):
+    """What can be asked for."""
+
+    name: str
+    description: str
+    default: bool = Field(description="Whether it serves requests that name none.")
+    lane: str
+    routes: list[Route]
+    parameters: dict[str, Any] = Field(description="A JSON Schema (2020-12) of the parameters, with defaults.")
+
+
+class ModelList(BaseModel):
+    """The models."""
+
+    items: list[Model]
+
+
+class Health(BaseModel):
+    """The process is alive."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Check(BaseModel):
+    """One part that the service stands on."""
+
+    name: str
+    ok: bool
+    problem: str | None
+
+
+class Readiness(BaseModel):
+    """Whether the service can serve."""
+
+    ready: bool
+    checks: list[Check]
+
+
+def media_out(located: Located) -> Media:
+    """A media as it is shown."""
+    media = located.media
+    return Media(
+        id=media.id,
+        job_id=media.job_id,
+        status=media.status,
+        model=media.model,
+        prompt=media.prompt,
+        parameters=dict(media.parameters),
+        files=[file_out(file) for file in media.files],
+        progress=progress_out(media.progress),
+        queue_position=located.queue_position,
+        priority=media.priority,
+        number_of_tries=media.number_of_tries,
+        max_tries=media.max_tries,
+        next_run=media.next_run,
+        error=error_out(media.error),
+        cost=cost_out(media.cost),
+        tags=list(media.tags),
+        metadata=dict(media.metadata),
+        created_at=media.created_at,
+        updated_at=media.updated_at,
+        started_at=media.started_at,
+        completed_at=media.completed_at,
+    )
+
+
+def file_out(file: model.File) -> File:
+    """A file as it is shown: without its keys."""
+    url = f"/media/{file.media_id}/files/{file.index}"
+    return File(
+        index=file.index,
+        url=url,
+        thumbnail_url=f"{url}?thumbnail=true" if file.thumbnail_key else None,
+        content_type=file.content_type,
+        width=file.width,
+        height=file.height,
+        bytes=file.bytes,
+        sha256=file.sha256,
+        placeholder=file.placeholder,
+        seed=file.seed,
+    )
+
+
+def job_out(job: model.Job) -> Job:
+    """A job as it is shown: without the provider's reference and the traceback."""
+    return Job(
+        id=job.id,
+        number=job.number,
+        state=job.state,
+        lane=job.lane,
+        worker=job.worker,
+        provider=job.provider,
+        run_at=job.run_at,
+        created_at=job.created_at,
+        started_at=job.started_at,
+        finished_at=job.finished_at,
+        error=error_out(job.error),
+        cost=cost_out(job.cost),
+    )
+
+
+def brief_out(brief: Brief) -> JobStatus:
+    """The light status as it is shown."""
+    return JobStatus(
+        job_id=brief.job_id,
+        media_id=brief.media_id,
+        status=brief.status,
+        progress=progress_out(brief.progress),
+        queue_position=brief.queue_position,
+    )
+
+
+def line_out(line: model.LogLine) -> LogLine:
+    """A line of the story as it is shown."""
+    return LogLine(at=line.at, job_id=line.job_id, event=line.event, message=line.message)
+
+
+def progress_out(progress: Mapping[str, int] | None) -> Progress | None:
+    """Progress as it is shown."""
+    return Progress(**progress) if progress else None
+
+
+def error_out(failure: model.Failure | None) -> Error | None:
+    """A failure as it is shown: without the traceback."""
+    if failure is None:
+        return None
+    return Error(
+        code=failure.code, message=failure.message, retryable=failure.retryable, provider=failure.provider
+    )  # fmt: skip
+
+
+def cost_out(cost: Decimal | None) -> Cost | None:
+    """A cost as it is shown."""
+    return None if cost is None else Cost(amount=f"{cost:f}")
+
+
+def as_utc(at: datetime | None) -> datetime | None:
+    """A time from a query; one without a zone is in UTC."""
+    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at

@@ -1,0 +1,91 @@
+"""The web service's process: the surfaces on an engine, with embedded workers."""
+
+import asyncio
+import signal
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import timedelta
+from types import FrameType
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI
+
+from darkroom import settings as settings_module
+from darkroom import telemetry
+from darkroom.api.app import create_app
+from darkroom.api.deps import Options
+from darkroom.engine.core import Engine
+from darkroom.settings import Settings
+from darkroom.wiring import links_of, open_engine
+
+LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+def app() -> FastAPI:
+    """The service with the settings of the environment: what `uvicorn --factory darkroom.asgi:app` runs."""
+    settings = settings_module.load()
+    telemetry.set_up(level=settings.log_level, style=settings.log_format)
+    return application(settings)
+
+
+def application(settings: Settings, *, working: bool = True) -> FastAPI:
+    """The service with these settings; `working`: whether it also makes the pictures."""
+
+    @asynccontextmanager
+    async def engine() -> AsyncIterator[Engine]:
+        async with open_engine(settings) as opened:
+            if not working:
+                yield opened
+                return
+            with _stopping_at_once(opened):
+                async with opened.working():
+                    yield opened
+
+    return create_app(engine, _options(settings))
+
+
+def _options(settings: Settings) -> Options:
+    return Options(
+        links=links_of(settings),
+        public_url=settings.public_url,
+        hosts=_hosts(settings),
+        cors_origins=tuple(settings.cors_origins),
+        max_body_bytes=settings.max_body_bytes,
+        link_lifetime=timedelta(seconds=settings.link_lifetime),
+    )
+
+
+def _hosts(settings: Settings) -> tuple[str, ...] | None:
+    """The names that are answered. Beyond this machine, with no names given, all are."""
+    if settings.allow_unauthenticated and not settings.allowed_hosts:
+        return None
+    public = urlsplit(settings.public_url).hostname if settings.public_url else None
+    return (*LOCAL, settings.host, *settings.allowed_hosts, *([public] if public else ()))
+
+
+@contextmanager
+def _stopping_at_once(engine: Engine) -> Iterator[None]:
+    """On SIGTERM or SIGINT, let nobody wait any longer; the server's own handler does the rest.
+
+    The server would otherwise first wait for the requests that wait for their pictures.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        loop.call_soon_threadsafe(engine.begin_stop)
+        handler = before[signal.Signals(number)]
+        if callable(handler):
+            handler(number, frame)
+
+    for number in before:
+        signal.signal(number, handle)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,110 @@
+"""`darkroom serve`: API, workers and janitor."""
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from darkroom.cli.exits import BAD_SETTINGS, complain
+
+if TYPE_CHECKING:
+    from darkroom.settings import Settings
+
+GRACE_FOR_REQUESTS = 5
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="Port; 0: any free one.", show_default="8000")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Folder of database and pictures.", show_default="./darkroom-data")
+    ] = None,
+    processes: Annotated[int | None, typer.Option(help="Server processes.", show_default="1")] = None,
+) -> None:
+    """Start the service: API, workers and janitor. The database is made and migrated first.
+
+    Options override the settings of the same name; `darkroom settings` lists them all.
+    """
+    given = {"HOST": host, "PORT": port, "DATA_DIR": data_dir, "PROCESSES": processes}
+    os.environ.update({f"DARKROOM_{name}": str(value) for name, value in given.items() if value is not None})
+
+    from darkroom import settings as settings_module
+    from darkroom import telemetry
+
+    try:
+        settings = settings_module.load()
+        telemetry.set_up(level=settings.log_level, style=settings.log_format)
+        _prepare(settings)
+    except settings_module.SettingsError as error:
+        complain(str(error), BAD_SETTINGS)
+    _listen(settings)
+
+
+def _prepare(settings: "Settings") -> None:
+    """Bring the database up to date and see that every setting can be followed."""
+    import asyncio
+
+    from darkroom.db import schema
+    from darkroom.errors import DatabaseUnavailable
+    from darkroom.wiring import open_engine
+
+    async def prepare() -> None:
+        async with open_engine(settings) as engine:
+            await schema.upgrade(engine.database)
+
+    try:
+        asyncio.run(prepare())
+    except DatabaseUnavailable as error:
+        complain(f"DARKROOM_DATABASE_URL: {error.message}: {error.__cause__}", BAD_SETTINGS)
+
+
+def _listen(settings: "Settings") -> None:
+    import uvicorn
+    from uvicorn.supervisors import Multiprocess
+
+    from darkroom.asgi import application
+
+    config = uvicorn.Config(
+        "darkroom.asgi:app" if settings.processes > 1 else application(settings),
+        factory=settings.processes > 1,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.processes,
+        timeout_graceful_shutdown=GRACE_FOR_REQUESTS,
+        access_log=False,
+        server_header=False,
+        log_config=None,
+    )
+    socket = config.bind_socket()
+    _greet(settings, socket.getsockname()[1])
+    server = uvicorn.Server(config)
+    if settings.processes > 1:
+        Multiprocess(config, target=server.run, sockets=[socket]).run()
+        return
+    server.run(sockets=[socket])
+    sys.exit(0 if server.started else 1)
+
+
+def _greet(settings: "Settings", port: int) -> None:
+    from rich.console import Console
+
+    from darkroom import __version__
+    from darkroom.db.session import open_database
+    from darkroom.wiring import storage_of
+
+    address = settings.model_copy(update={"port": port}).links_start_with
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    console.print(f"""
+[bold]Darkroom {__version__}[/bold]  {address}
+  reference  {address}/docs
+  database   {open_database(settings.database).location}
+  pictures   {storage_of(settings).location}
+  models     {", ".join(settings.models)}  (default: {settings.default_model})
+
+Try it:
+  [bold]curl -H 'Content-Type: application/json' -H 'Prefer: wait' {address}/media/generate \\
+       -d '{{"prompt": "a lighthouse at dusk"}}'[/bold]
+  [bold]darkroom generate "a lighthouse at dusk" --server {address} -o out/[/bold]
+""")

@@ -1,0 +1,1 @@
+"""The database: tables, migrations, one query module an aggregate. SQLite and PostgreSQL alike."""

@@ -1,0 +1,257 @@
+"""Statements on `media` and `tags`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Update,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from darkroom.db import files
+from darkroom.db.jobs import position as queue_position
+from darkroom.db.rows import AnyRow, to_media
+from darkroom.db.tables import jobs, media, tags
+from darkroom.media.ids import first_id_at
+from darkroom.media.model import Media
+from darkroom.media.states import ENDED, LEGAL, RETRYABLE, Status, sources
+
+WINDOW = 2000
+"""Rows that one step of a filtered list looks at."""
+STEPS = 5
+_CLOCK_SKEW = timedelta(seconds=1)
+
+
+def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert media, each a row of the table; its words and tags are made findable."""
+    connection.execute(insert(media), [{**row, "words": folded(row["prompt"])} for row in rows])
+    labels = [{"tag": tag, "media_id": row["id"]} for row in rows for tag in row["tags"]]
+    if labels:
+        connection.execute(insert(tags), labels)
+
+
+def folded(prompt: str) -> str:
+    """The distinct words of a prompt, case folded, each between spaces: what `q` looks in."""
+    return f" {' '.join(dict.fromkeys(prompt.casefold().split()))} "
+
+
+def _move(to: Status) -> Update:
+    return update(media).where(media.c.status.in_(sources(LEGAL, to))).values(status=to)
+
+
+def advance(connection: Connection, to: Status, rows: Sequence[Mapping[str, Any]], *, counts: bool = False) -> None:
+    """Move media to `to`: each of `rows` holds `id`, `updated_at` and what else changes, all the same columns.
+
+    Only legal moves are made. The caller holds the live job of each, which is what makes them all legal.
+    `counts`: a try is counted.
+    """
+    changed = [name for name in rows[0] if name != "id"]
+    statement = (
+        _move(to)
+        .where(media.c.id == bindparam("the_id"))
+        .values({name: bindparam(f"new_{name}", type_=media.c[name].type) for name in changed})
+    )
+    if counts:
+        statement = statement.values(number_of_tries=media.c.number_of_tries + 1)
+    values = [{"the_id": row["id"], **{f"new_{name}": row[name] for name in changed}} for row in rows]
+    connection.execute(statement, values)
+
+
+def start(connection: Connection, ids: Sequence[UUID], at: datetime) -> dict[UUID, Media]:
+    """Move media to PROCESSING; return those that moved, by id."""
+    started = media.c.started_at
+    statement = (
+        _move(Status.PROCESSING)
+        .where(media.c.id.in_(ids))
+        .values(updated_at=at, next_run=None, progress=None, started_at=_first(started, at))
+        .returning(media)
+    )
+    return {row.id: to_media(row) for row in connection.execute(statement)}
+
+
+def _first(column: ColumnElement[datetime | None], at: datetime) -> ColumnElement[Any]:
+    return func.coalesce(column, bindparam(None, at, type_=column.type))
+
+
+def reopen(connection: Connection, media_id: UUID, *, job_id: UUID, at: datetime) -> bool:
+    """Move an ended media back into the queue under a new job, its tries forgotten; False: not legal now."""
+    statement = (
+        _move(Status.IN_QUEUE)
+        .where(media.c.id == media_id, media.c.status.in_(RETRYABLE))
+        .values(
+            job_id=job_id, updated_at=at, next_run=at, number_of_tries=0,
+            error=None, progress=None, started_at=None, completed_at=None,
+        )
+    )  # fmt: skip
+    return connection.execute(statement).rowcount > 0
+
+
+def set_progress(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Save how far a live job is: `rows` hold `the_job`, `progress` and `updated_at`."""
+    statement = update(media).where(media.c.job_id == bindparam("the_job"), media.c.status == Status.PROCESSING)
+    connection.execute(statement, list(rows))
+
+
+def remove(connection: Connection, media_id: UUID) -> bool:
+    """Delete a media with all that hangs on it. Its jobs are locked first, as everywhere."""
+    connection.execute(select(jobs.c.id).where(jobs.c.media_id == media_id).with_for_update()).all()
+    return connection.execute(delete(media).where(media.c.id == media_id)).rowcount > 0
+
+
+def find_keys(connection: Connection, keys: Sequence[str]) -> dict[tuple[str | None, str], AnyRow]:
+    """The media accepted under these idempotency keys: (owner, key) -> id, fingerprint."""
+    columns = (media.c.owner, media.c.idempotency_key, media.c.id, media.c.fingerprint)
+    found = connection.execute(select(*columns).where(media.c.idempotency_key.in_(keys)))
+    return {(row.owner, row.idempotency_key): row for row in found}
+
+
+def get(connection: Connection, media_id: UUID) -> Media | None:
+    """A media with its files."""
+    row = connection.execute(select(media).where(media.c.id == media_id)).one_or_none()
+    if row is None:
+        return None
+    has_files = row.status == Status.COMPLETED
+    return to_media(row, files.of_media(connection, [media_id]).get(media_id, ()) if has_files else ())
+
+
+def id_of_job(connection: Connection, job_id: UUID) -> UUID | None:
+    """The media that a job, any of its history, belongs to."""
+    return connection.execute(select(jobs.c.media_id).where(jobs.c.id == job_id)).scalar()
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What a poller wants to know, from one row."""
+
+    job_id: UUID
+    media_id: UUID
+    status: Status
+    progress: Mapping[str, int] | None
+    queue_position: int | None
+
+
+def brief(connection: Connection, job_id: UUID) -> Brief | None:
+    """The status of the media that a job, any of its history, belongs to."""
+    statement = select(media.c.job_id, media.c.id, media.c.status, media.c.progress)
+    statement = statement.join(jobs, jobs.c.media_id == media.c.id).where(jobs.c.id == job_id)
+    row = connection.execute(statement).one_or_none()
+    if row is None:
+        return None
+    position = queue_position(connection, row.job_id) if row.status is Status.IN_QUEUE else None
+    return Brief(row.job_id, row.id, row.status, row.progress, position)
+
+
+def live_job(connection: Connection, media_id: UUID) -> AnyRow | None:
+    """`job_id` and `status` of a media."""
+    return connection.execute(select(media.c.job_id, media.c.status).where(media.c.id == media_id)).one_or_none()
+
+
+def tries(connection: Connection, media_id: UUID) -> tuple[int, int]:
+    """How many tries of a media counted, and how many it has."""
+    row = connection.execute(select(media.c.number_of_tries, media.c.max_tries).where(media.c.id == media_id)).one()
+    return row.number_of_tries, row.max_tries
+
+
+def ended_before(connection: Connection, at: datetime, *, limit: int) -> list[UUID]:
+    """Ended media that were made before `at`, oldest first."""
+    statement = select(media.c.id).where(media.c.id < first_id_at(at), media.c.status.in_(ENDED))
+    return list(connection.execute(statement.order_by(media.c.id).limit(limit)).scalars())
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list is narrowed to. `q`: words, all of which the prompt has."""
+
+    owner: str | None = None
+    status: Status | None = None
+    model: str | None = None
+    tag: str | None = None
+    q: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A stretch of a list, newest first. `next_cursor`: None at the end; else a page may still be short."""
+
+    items: tuple[Media, ...]
+    next_cursor: UUID | None
+
+
+def page(connection: Connection, wanted: Filter, *, cursor: UUID | None, limit: int) -> Page:
+    """The newest media before `cursor` that pass `wanted`.
+
+    One index leads, the other conditions look at 2,000 of its rows at a time and 10,000 at most:
+    the cost of a page is bounded whatever the filter and however many rows there are.
+    """
+    found: list[AnyRow] = []
+    for _ in range(STEPS):
+        window = _window(wanted, cursor).limit(WINDOW).subquery()
+        matches = select(window.c.id).where(*_rest(wanted, window.c)).order_by(window.c.id.desc())
+        found += connection.execute(matches.limit(limit + 1 - len(found))).all()
+        if len(found) > limit:
+            return Page(_load(connection, found[:limit]), found[limit - 1].id)
+        cursor = connection.execute(_window(wanted, cursor).offset(WINDOW - 1).limit(1)).scalar()
+        if cursor is None:
+            break
+    return Page(_load(connection, found), cursor)
+
+
+def _window(wanted: Filter, cursor: UUID | None) -> Select[Any]:
+    columns = (media.c.id, media.c.status, media.c.model, media.c.words, media.c.created_at)
+    statement = select(*columns).where(media.c.owner == wanted.owner).order_by(media.c.id.desc())
+    key: ColumnElement[UUID] = media.c.id
+    if wanted.tag is not None:
+        statement = select(*columns).join(tags, tags.c.media_id == media.c.id)
+        statement = statement.where(tags.c.tag == wanted.tag, media.c.owner == wanted.owner)
+        key = tags.c.media_id
+        statement = statement.order_by(key.desc())
+    elif wanted.status is not None:
+        statement = statement.where(media.c.status == wanted.status)
+    elif wanted.model is not None:
+        statement = statement.where(media.c.model == wanted.model)
+    return statement.where(*_bounds(wanted, cursor, key))
+
+
+def _bounds(wanted: Filter, cursor: UUID | None, key: ColumnElement[UUID]) -> list[ColumnElement[bool]]:
+    bounds = [] if cursor is None else [key < cursor]
+    if wanted.created_after is not None:
+        bounds.append(key >= first_id_at(wanted.created_after - _CLOCK_SKEW))
+    if wanted.created_before is not None:
+        bounds.append(key < first_id_at(wanted.created_before + _CLOCK_SKEW))
+    return bounds
+
+
+def _rest(wanted: Filter, row: Any) -> list[ColumnElement[bool]]:
+    conditions: list[ColumnElement[bool]] = []
+    if wanted.status is not None:
+        conditions.append(row.status == wanted.status)
+    if wanted.model is not None:
+        conditions.append(row.model == wanted.model)
+    if wanted.created_after is not None:
+        conditions.append(row.created_at >= wanted.created_after)
+    if wanted.created_before is not None:
+        conditions.append(row.created_at < wanted.created_before)
+    words = (wanted.q or "").casefold().split()
+    return conditions + [row.words.contains(f" {word} ", autoescape=True) for word in words]
+
+
+def _load(connection: Connection, found: Sequence[AnyRow]) -> tuple[Media, ...]:
+    ids = [row.id for row in found]
+    if not ids:
+        return ()
+    rows = connection.execute(select(media).where(media.c.id.in_(ids)).order_by(media.c.id.desc())).all()
+    pictures = files.of_media(connection, ids)
+    return tuple(to_media(row, pictures.get(row.id, ())) for row in rows)

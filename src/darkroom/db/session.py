@@ -1,0 +1,202 @@
+"""The way to the database, the same on SQLite and PostgreSQL.
+
+What talks SQL is a plain function of a `Connection`. SQLite runs it in a thread, one hop for the whole
+transaction; PostgreSQL runs it on the event loop, each statement awaited underneath. Such a function cannot
+await anything, so no transaction stays open across a network call.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from darkroom.db.writer import Operation, Writer
+from darkroom.errors import DatabaseUnavailable
+
+R = TypeVar("R")
+T = TypeVar("T")
+Work = Callable[[Connection], R]
+
+RETRY_AFTER = 2.0
+READERS = 4
+CONNECTIONS = 16
+BUSY_TIMEOUT_MS = 5000
+# SQLSTATE classes and codes: connection, resources, operator intervention, system, read-only.
+_UNAVAILABLE = ("08", "53", "57P", "58", "25006", "3D000", "28")
+
+
+class Backend(Protocol):
+    """Runs work in a transaction, or reads outside of one."""
+
+    async def read(self, work: Work[R]) -> R:
+        """Run `work`, which only reads; each statement sees what is committed."""
+        ...
+
+    async def transact(self, work: Work[R]) -> R:
+        """Run `work` in one transaction, committed when this returns."""
+        ...
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        ...
+
+
+class Database:
+    """Reads, single transactions, and writes that share their commit with others."""
+
+    def __init__(self, backend: Backend, *, writers: int, url: URL) -> None:
+        self._backend = backend
+        self._writer = Writer(self.transact, writers=writers)
+        self.location = url.render_as_string(hide_password=True)
+        self.dialect = url.get_backend_name()
+
+    async def read(self, query: Callable[..., R], *args: Any, **kwargs: Any) -> R:
+        """Return `query(connection, *args, **kwargs)`. Raises `DatabaseUnavailable`."""
+        with translated():
+            return await self._backend.read(lambda connection: query(connection, *args, **kwargs))
+
+    async def transact(self, work: Work[R]) -> R:
+        """Run `work` in a transaction of its own. Raises `DatabaseUnavailable`."""
+        with translated():
+            return await self._backend.transact(work)
+
+    async def write(self, operation: Operation[T, R], item: T) -> R:
+        """Have `operation` write `item`, in one transaction with whatever else is waiting.
+
+        Durable when this returns. Raises `DatabaseUnavailable`, and what `operation` says of this item.
+        """
+        return await self._writer.write(operation, item)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["Database"]:
+        """Serve writes while the context is open; then let those under way end, and disconnect."""
+        try:
+            async with self._writer.running():
+                yield self
+        finally:
+            await self._backend.aclose()
+
+
+def open_database(url: str) -> Database:
+    """The database at `url`; it connects at first use, and writes inside `running()`."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return Database(SQLite(parsed), writers=1, url=parsed)
+    return Database(PostgreSQL(parsed), writers=4, url=parsed)
+
+
+class SQLite:
+    """One connection that writes, a few that read; each used by a thread of its own pool."""
+
+    def __init__(self, url: URL) -> None:
+        address = url.set(drivername="sqlite+pysqlite")
+        if address.database:
+            Path(address.database).parent.mkdir(parents=True, exist_ok=True)
+        self._writer = _sqlite_engine(address, connections=1)
+        self._reader = _sqlite_engine(address, connections=READERS, isolation_level="AUTOCOMMIT")
+        event.listen(self._writer, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
+        self._write_threads = ThreadPoolExecutor(1, thread_name_prefix="sqlite-write")
+        self._read_threads = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-read")
+
+    async def read(self, work: Work[R]) -> R:
+        def run() -> R:
+            with self._reader.connect() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._read_threads, run)
+
+    async def transact(self, work: Work[R]) -> R:
+        def run() -> R:
+            with self._writer.begin() as connection:
+                return work(connection)
+
+        return await asyncio.get_running_loop().run_in_executor(self._write_threads, run)
+
+    async def aclose(self) -> None:
+        self._write_threads.shutdown()
+        self._read_threads.shutdown()
+        self._reader.dispose()
+        self._writer.dispose()
+
+
+def _sqlite_engine(url: URL, *, connections: int, **options: Any) -> Engine:
+    engine = create_engine(
+        url,
+        pool_size=connections,
+        max_overflow=0,
+        connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
+        **options,
+    )
+    event.listen(engine, "connect", _set_up_sqlite)
+    return engine
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    connection.isolation_level = None  # our own BEGIN, not the driver's deferred one
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+        "temp_store=MEMORY",
+        "cache_size=-16384",
+        "journal_size_limit=67108864",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+class PostgreSQL:
+    """One pool of a fixed size for everything."""
+
+    def __init__(self, url: URL) -> None:
+        self._engine = create_async_engine(
+            url.set(drivername="postgresql+asyncpg"),
+            pool_size=CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=5,
+            connect_args={"timeout": 5, "command_timeout": 10},
+        )
+        self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    async def read(self, work: Work[R]) -> R:
+        try:
+            return await self._read(work)
+        except exc.DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            return await self._read(work)  # the pool is fresh now: its server was restarted
+
+    async def _read(self, work: Work[R]) -> R:
+        async with self._reader.connect() as connection:
+            return await connection.run_sync(work)
+
+    async def transact(self, work: Work[R]) -> R:
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(work)
+
+    async def aclose(self) -> None:
+        await self._engine.dispose()
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn "the database does not answer" into `DatabaseUnavailable`; let every other error through."""
+    try:
+        yield
+    except (exc.SQLAlchemyError, OSError, TimeoutError) as error:
+        if not _means_unavailable(error):
+            raise
+        raise DatabaseUnavailable("the database does not answer", retry_after=RETRY_AFTER) from error
+
+
+def _means_unavailable(error: Exception) -> bool:
+    if not isinstance(error, exc.DBAPIError):
+        return isinstance(error, OSError | TimeoutError | exc.TimeoutError)
+    state = getattr(error.orig, "sqlstate", None)
+    if state is not None:
+        return str(state).startswith(_UNAVAILABLE)
+    return error.connection_invalidated or isinstance(error, exc.OperationalError | exc.InterfaceError)

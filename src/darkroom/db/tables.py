@@ -1,0 +1,152 @@
+"""The tables. Indexes follow the queries, each named for the one it serves."""
+
+from sqlalchemy import (
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+
+from darkroom.db.types import BigId, Json, Money, UTCDateTime, enum_of
+from darkroom.media.states import JobState, Status
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+media = Table(
+    "media",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("job_id", Uuid, nullable=False),
+    Column("status", enum_of(Status), nullable=False),
+    Column("owner", String(200)),
+    Column("model", String(100), nullable=False),
+    Column("prompt", Text, nullable=False),
+    Column("words", Text, nullable=False),
+    Column("parameters", Json, nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("number_of_tries", Integer, nullable=False),
+    Column("max_tries", Integer, nullable=False),
+    Column("next_run", UTCDateTime),
+    Column("progress", Json),
+    Column("error", Json),
+    Column("cost", Money),
+    Column("tags", Json, nullable=False),
+    Column("metadata", Json, nullable=False),
+    Column("idempotency_key", String(255)),
+    Column("fingerprint", String(64)),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("updated_at", UTCDateTime, nullable=False),
+    Column("started_at", UTCDateTime),
+    Column("completed_at", UTCDateTime),
+)
+
+_owned = media.c.owner.isnot(None) & media.c.idempotency_key.isnot(None)
+_unowned = media.c.owner.is_(None) & media.c.idempotency_key.isnot(None)
+
+Index("ix_media_list", media.c.owner, media.c.id)
+Index("ix_media_list_status", media.c.owner, media.c.status, media.c.id)
+Index("ix_media_list_model", media.c.owner, media.c.model, media.c.id)
+Index(
+    "uq_media_idempotency", media.c.owner, media.c.idempotency_key,
+    unique=True, sqlite_where=_owned, postgresql_where=_owned,
+)  # fmt: skip
+Index(
+    "uq_media_idempotency_unowned", media.c.idempotency_key,
+    unique=True, sqlite_where=_unowned, postgresql_where=_unowned,
+)  # fmt: skip
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("media_id", Uuid, ForeignKey("media.id", ondelete="CASCADE"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("state", enum_of(JobState), nullable=False),
+    Column("lane", String(100), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("run_at", UTCDateTime, nullable=False),
+    Column("worker", String(200)),
+    Column("lease_expires_at", UTCDateTime),
+    Column("cancel_requested_at", UTCDateTime),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("started_at", UTCDateTime),
+    Column("finished_at", UTCDateTime),
+    Column("provider", String(100)),
+    Column("provider_ref", Text),
+    Column("error", Json),
+    Column("cost", Money),
+    UniqueConstraint("media_id", "number"),
+)
+
+_queued = jobs.c.state == text("'queued'")
+_running = jobs.c.state == text("'running'")
+
+Index(
+    "ix_jobs_claim", jobs.c.lane, jobs.c.priority.desc(), jobs.c.run_at, jobs.c.id,
+    sqlite_where=_queued, postgresql_where=_queued,
+)  # fmt: skip
+Index("ix_jobs_lease", jobs.c.lease_expires_at, sqlite_where=_running, postgresql_where=_running)
+
+files = Table(
+    "files",
+    metadata,
+    Column("media_id", Uuid, ForeignKey("media.id", ondelete="CASCADE"), nullable=False),
+    Column("index", Integer, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("thumbnail_key", Text),
+    Column("content_type", String(100), nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("placeholder", Text),
+    Column("seed", BigId),
+    PrimaryKeyConstraint("media_id", "index"),
+)
+
+tags = Table(
+    "tags",
+    metadata,
+    Column("tag", String(100), nullable=False),
+    Column("media_id", Uuid, ForeignKey("media.id", ondelete="CASCADE"), nullable=False),
+    PrimaryKeyConstraint("tag", "media_id"),
+    Index("ix_tags_media_id", "media_id"),
+    comment="finds media by tag; what a media's tags are stands in its own row",
+)
+
+logs = Table(
+    "logs",
+    metadata,
+    Column("id", BigId, primary_key=True),
+    Column("media_id", Uuid, ForeignKey("media.id", ondelete="CASCADE"), nullable=False),
+    Column("job_id", Uuid),
+    Column("at", UTCDateTime, nullable=False),
+    Column("event", String(50), nullable=False),
+    Column("message", Text, nullable=False),
+    Index("ix_logs_story", "media_id", "id"),
+)
+
+trash = Table(
+    "trash",
+    metadata,
+    Column("prefix", String(100), primary_key=True),
+    Column("delete_after", UTCDateTime, nullable=False),
+    Index("ix_trash_delete_after", "delete_after"),
+    comment="what the store may still hold and no media needs: the janitor removes it",
+)

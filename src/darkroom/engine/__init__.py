@@ -1,0 +1,1 @@
+"""What the service does: the life of a media, and the loops that carry it."""

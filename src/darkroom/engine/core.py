@@ -1,0 +1,134 @@
+"""The engine as one thing: what the surfaces call, and what runs beside them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+import structlog
+
+from darkroom.db.session import Database
+from darkroom.dispatch.base import Dispatcher
+from darkroom.engine import intake
+from darkroom.engine.catalogue import Catalogue
+from darkroom.engine.intake import Order
+from darkroom.engine.janitor import Janitor, Sweeper
+from darkroom.engine.lifecycle import Lifecycle
+from darkroom.engine.queries import Located, Queries
+from darkroom.engine.transitions.base import prefix_of
+from darkroom.engine.worker import Worker
+from darkroom.errors import Unavailable
+from darkroom.events.base import EventBus
+from darkroom.media.events import FINAL, MediaEvent
+from darkroom.media.model import Media
+from darkroom.media.states import ENDED
+from darkroom.storage.base import Storage
+
+log = structlog.get_logger(__name__)
+
+REREAD = 2.0
+"""Seconds after which a watcher looks at the row again: news may get lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The answer to an order. `replayed`: its idempotency key had been used for it before."""
+
+    media: Located
+    replayed: bool
+
+
+@dataclass(slots=True)
+class Engine:
+    """Every part, open. Made by `wiring`."""
+
+    database: Database
+    storage: Storage
+    catalogue: Catalogue
+    bus: EventBus
+    dispatcher: Dispatcher
+    lifecycle: Lifecycle
+    queries: Queries
+    sweeper: Sweeper
+    janitor: Janitor
+    workers: Sequence[Worker]
+    max_tries: int
+    stop_grace: timedelta
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def submit(self, order: Order) -> Accepted:
+        """Accept an order, durably. Raises `InvalidRequest`, `UnknownModel`, `IdempotencyMismatch`, `Unavailable`."""
+        answer = await self.lifecycle.submit(intake.accept(order, self.catalogue, max_tries=self.max_tries))
+        if isinstance(answer, Media):
+            return Accepted(Located(answer, None), replayed=False)
+        return Accepted(await self.queries.media(answer), replayed=True)
+
+    async def wait(self, media_id: UUID, *, at_most: float) -> Located:
+        """The media once it has ended, or as it is after `at_most` seconds or when the service stops."""
+        news = asyncio.Event()
+
+        def listen(event: MediaEvent) -> None:
+            if isinstance(event, FINAL):
+                news.set()
+
+        deadline = asyncio.get_running_loop().time() + at_most
+        with self.bus.listening(media_id, listen):
+            while True:
+                located = await self.queries.media(media_id)
+                left = deadline - asyncio.get_running_loop().time()
+                if located.media.status in ENDED or left <= 0 or self.stopping.is_set():
+                    return located
+                await _first(news, self.stopping, timeout=min(left, REREAD))
+                news.clear()
+
+    async def remove(self, media_id: UUID) -> None:
+        """Delete a media with its files. What the store cannot delete now, the janitor does later."""
+        await self.lifecycle.remove(media_id)
+        try:
+            await self.sweeper.clear([prefix_of(media_id)])
+        except Unavailable as error:
+            log.warning("files_not_deleted_yet", media_id=str(media_id), reason=error.message)
+
+    def begin_stop(self) -> None:
+        """Take no more work, and let nobody wait any longer."""
+        self.stopping.set()
+        for worker in self.workers:
+            worker.stop_claiming()
+            self.dispatcher.wake(worker.lane)
+
+    @asynccontextmanager
+    async def working(self) -> AsyncIterator[None]:
+        """Serve the lanes and keep house while the context is open; then stop gracefully."""
+        loops = [asyncio.create_task(worker.run(), name=f"worker {worker.lane}") for worker in self.workers]
+        leases = [asyncio.create_task(worker.keep_leases()) for worker in self.workers]
+        janitor = asyncio.create_task(self.janitor.run(), name="janitor")
+        for task in (*loops, *leases, janitor):
+            task.add_done_callback(_report_death)
+        try:
+            yield
+        finally:
+            self.begin_stop()
+            await asyncio.gather(*loops, return_exceptions=True)
+            await asyncio.gather(*(worker.finish(self.stop_grace) for worker in self.workers))
+            await _cancel(janitor, *leases)
+
+
+async def _first(*events: asyncio.Event, timeout: float) -> None:
+    waits = [asyncio.create_task(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await _cancel(*waits)
+
+
+async def _cancel(*tasks: asyncio.Task[object]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _report_death(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.critical("loop_died", loop=task.get_name(), exc_info=task.exception())

@@ -1,0 +1,48 @@
+"""Whether each part that the service stands on answers."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from sqlalchemy import select
+
+from darkroom.engine.core import Engine
+from darkroom.errors import DarkroomError, Unavailable
+
+PATIENCE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a part is, where it is, and what is wrong with it (None: nothing)."""
+
+    name: str
+    location: str
+    problem: str | None
+
+
+async def parts(engine: Engine) -> list[Part]:
+    """Ask the database and the store, both at once; each gets 5 s."""
+
+    async def database() -> None:
+        await engine.database.transact(lambda connection: connection.execute(select(1)))
+
+    return list(
+        await asyncio.gather(
+            _part("database", engine.database.location, database),
+            _part("storage", engine.storage.location, engine.storage.check),
+        )
+    )
+
+
+async def _part(name: str, location: str, ask: Callable[[], Awaitable[None]]) -> Part:
+    try:
+        async with asyncio.timeout(PATIENCE):
+            await ask()
+    except TimeoutError:
+        return Part(name, location, f"no answer within {PATIENCE:g} s")
+    except Unavailable as error:
+        return Part(name, location, error.message)
+    except DarkroomError as error:
+        return Part(name, location, str(error))
+    return Part(name, location, None)

@@ -1,0 +1,51 @@
+"""From what a caller sent to what is accepted: checked, completed, fingerprinted."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from darkroom.engine.catalogue import Catalogue
+from darkroom.media.model import Submission
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A caller's wish, its form checked, its model and parameters not yet."""
+
+    prompt: str
+    model: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    priority: int = 0
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    max_tries: int | None = None
+    idempotency_key: str | None = None
+    owner: str | None = None
+
+
+def accept(order: Order, catalogue: Catalogue, *, max_tries: int) -> Submission:
+    """The submission that `order` amounts to. Raises `UnknownModel`, `InvalidRequest`."""
+    model = catalogue.get(order.model)
+    return Submission(
+        prompt=order.prompt,
+        model=model.name,
+        lane=model.lane,
+        parameters=catalogue.complete(model, order.parameters),
+        max_tries=order.max_tries or max_tries,
+        owner=order.owner,
+        priority=order.priority,
+        tags=tuple(dict.fromkeys(order.tags)),
+        metadata=dict(order.metadata),
+        idempotency_key=order.idempotency_key,
+        fingerprint=fingerprint(order) if order.idempotency_key is not None else None,
+    )
+
+
+def fingerprint(order: Order) -> str:
+    """What two requests have in common if they ask for the same: SHA-256 over what the caller sent."""
+    content = [
+        order.prompt, order.model, order.parameters, order.priority, order.tags, order.metadata, order.max_tries,
+    ]  # fmt: skip
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

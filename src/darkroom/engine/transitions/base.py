@@ -1,0 +1,126 @@
+"""What transitions share: their answers, and what becomes of a media when one of its jobs has ended."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from darkroom.db import jobs, logs, media, trash
+from darkroom.db.rows import from_failure
+from darkroom.errors import DarkroomError, LeaseLost
+from darkroom.media.events import Cancelled, GaveUp, MediaEvent, Queued
+from darkroom.media.ids import new_id
+from darkroom.media.model import Failure, Job
+from darkroom.media.policy import Decision, RetryAt
+from darkroom.media.states import JobState, Status
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Done(Generic[R]):
+    """A transition that was made: its result, and what happened."""
+
+    result: R
+    events: tuple[MediaEvent, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a worker says of a job that it holds."""
+
+    job_id: UUID
+    at: datetime
+
+
+ReportT = TypeVar("ReportT", bound=Report)
+Answer = Done[R] | DarkroomError
+
+
+def prefix_of(media_id: UUID, job_id: UUID | None = None) -> str:
+    """Where in the store the files of a media, or of one of its jobs, are."""
+    return f"{media_id}/" if job_id is None else f"{media_id}/{job_id}/"
+
+
+def events_of(answers: Iterable[Answer[Any]]) -> list[MediaEvent]:
+    """What happened in all of them."""
+    return [event for answer in answers if isinstance(answer, Done) for event in answer.events]
+
+
+def lease_lost(job_id: UUID) -> LeaseLost:
+    """The answer to a worker that reports of a job it no longer holds."""
+    return LeaseLost(f"job {job_id} is not running any more")
+
+
+def for_each_held(
+    connection: Connection, items: Sequence[ReportT], end: Callable[[ReportT, Job], tuple[MediaEvent, ...]]
+) -> list[Answer[None]]:
+    """Do `end` with each item whose job is still its worker's, and write down what happened."""
+    held = jobs.hold(connection, [item.job_id for item in items])
+    answers: list[Answer[None]] = [
+        Done(None, end(item, held[item.job_id])) if item.job_id in held else lease_lost(item.job_id) for item in items
+    ]
+    logs.add(connection, events_of(answers))
+    return answers
+
+
+def after_job(
+    connection: Connection,
+    job: Job,
+    at: datetime,
+    decision: Decision,
+    failure: Failure | None = None,
+    *,
+    resume: bool = False,
+) -> tuple[MediaEvent, ...]:
+    """Move on the media of a job that ended without success. `resume`: the next job may go on at the backend."""
+    if job.cancel_requested_at is not None:
+        return after_cancel(connection, job, at)
+    trash.add(connection, [prefix_of(job.media_id, job.id)], delete_after=at)
+    row: dict[str, Any] = {"id": job.media_id, "updated_at": at, "progress": None}
+    if failure is not None:
+        row["error"] = from_failure(failure, traceback=False)
+    if not isinstance(decision, RetryAt):
+        return _give_up(connection, job, row)
+    new = next_job(connection, job, at, run_at=decision.at, resume=resume)
+    row |= {"job_id": new, "next_run": decision.at}
+    media.advance(connection, Status.IN_QUEUE, [row], counts=decision.counts)
+    return (Queued(job.media_id, new, at, decision.at),)
+
+
+def _give_up(connection: Connection, job: Job, row: dict[str, Any]) -> tuple[MediaEvent, ...]:
+    at = row["updated_at"]
+    media.advance(connection, Status.ERROR, [row | {"completed_at": at}], counts=True)
+    tries, _ = media.tries(connection, job.media_id)
+    return (GaveUp(job.media_id, job.id, at, tries),)
+
+
+def after_cancel(connection: Connection, job: Job, at: datetime) -> tuple[MediaEvent, ...]:
+    """Move on the media of a job that ended because someone cancelled it."""
+    trash.add(connection, [prefix_of(job.media_id, job.id)], delete_after=at)
+    row = {"id": job.media_id, "updated_at": at, "completed_at": at, "next_run": None, "progress": None}
+    media.advance(connection, Status.CANCELLED, [row])
+    return (Cancelled(job.media_id, job.id, at),)
+
+
+def next_job(
+    connection: Connection,
+    last: Job,
+    at: datetime,
+    *,
+    run_at: datetime,
+    resume: bool,
+    new: UUID | None = None,
+) -> UUID:
+    """Queue another job after `last`, with its lane and priority; return its id."""
+    new = new or new_id()
+    row = {
+        "id": new, "media_id": last.media_id, "number": last.number + 1, "state": JobState.QUEUED,
+        "lane": last.lane, "priority": last.priority, "run_at": run_at, "created_at": at,
+        "provider": last.provider if resume else None, "provider_ref": last.provider_ref if resume else None,
+    }  # fmt: skip
+    jobs.add(connection, [row])
+    return new

@@ -1,0 +1,179 @@
+"""What a worker reports of the jobs that it holds. Each report passes the fence or is refused as `LeaseLost`."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from darkroom.db import files, jobs, logs, media, trash
+from darkroom.db.rows import from_failure
+from darkroom.engine.transitions.base import (
+    Answer,
+    Done,
+    Report,
+    after_cancel,
+    after_job,
+    events_of,
+    for_each_held,
+    lease_lost,
+    prefix_of,
+)
+from darkroom.media.events import Accepted, Completed, Failed, MediaEvent, Progressed, Released, Stored
+from darkroom.media.model import Failure, File, Job
+from darkroom.media.policy import Decision, RetryAt
+from darkroom.media.states import JobState, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Accept(Report):
+    """The backend took it under `ref`."""
+
+    media_id: UUID
+    provider: str
+    ref: str
+
+
+def accept(connection: Connection, items: Sequence[Accept]) -> list[Answer[None]]:
+    """Save the backends' own ids."""
+    answers: list[Answer[None]] = []
+    for item in items:
+        if jobs.accept(connection, item.job_id, provider=item.provider, ref=item.ref):
+            answers.append(Done(None, (Accepted(item.media_id, item.job_id, item.at, item.provider),)))
+        else:
+            answers.append(lease_lost(item.job_id))
+    logs.add(connection, events_of(answers))
+    return answers
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """How far a job is, and whether its story tells it."""
+
+    event: Progressed
+    milestone: bool
+
+
+def progress(connection: Connection, items: Sequence[Step]) -> list[Done[None]]:
+    """Save how far jobs are. One that is no longer live is passed over: its worker hears of it elsewhere."""
+    events = [item.event for item in items]
+    rows = [
+        {"the_job": event.job_id, "progress": {"step": event.step, "total": event.total}, "updated_at": event.at}
+        for event in events
+    ]
+    media.set_progress(connection, rows)
+    tell(connection, [item.event for item in items if item.milestone])
+    return [Done(None, (event,)) for event in events]
+
+
+def tell(connection: Connection, items: Sequence[MediaEvent]) -> list[Done[None]]:
+    """Add lines to the stories of media that still exist."""
+    known = jobs.hold(connection, [item.job_id for item in items])
+    logs.add(connection, [item for item in items if item.job_id in known])
+    return [Done(None) for _ in items]
+
+
+@dataclass(frozen=True, slots=True)
+class Complete(Report):
+    """The pictures are stored."""
+
+    provider: str
+    files: tuple[File, ...]
+    stored: tuple[Stored, ...]
+    cost: Decimal | None
+
+
+def complete(connection: Connection, items: Sequence[Complete]) -> list[Answer[None]]:
+    """Write files, jobs and media: COMPLETED."""
+    held = jobs.hold(connection, [item.job_id for item in items])
+    ours = [item for item in items if item.job_id in held]
+    if ours:
+        jobs.end(connection, JobState.SUCCEEDED, [_ended(item, item.provider, cost=item.cost) for item in ours])
+        rows = [
+            {
+                "id": held[item.job_id].media_id, "updated_at": item.at, "completed_at": item.at,
+                "error": None, "cost": item.cost,
+            }
+            for item in ours
+        ]  # fmt: skip
+        media.advance(connection, Status.COMPLETED, rows, counts=True)
+        files.add(connection, [file for item in ours for file in item.files])
+    answers = [
+        _completed(held[item.job_id], item) if item.job_id in held else lease_lost(item.job_id) for item in items
+    ]
+    logs.add(connection, events_of(answers))
+    return answers
+
+
+def _completed(job: Job, item: Complete) -> Answer[None]:
+    return Done(None, (*item.stored, Completed(job.media_id, job.id, item.at, len(item.files))))
+
+
+@dataclass(frozen=True, slots=True)
+class Fail(Report):
+    """The try failed; `decision` says what becomes of the media."""
+
+    provider: str | None
+    failure: Failure
+    decision: Decision
+
+
+def fail(connection: Connection, items: Sequence[Fail]) -> list[Answer[None]]:
+    """End jobs as failed; queue their media again or give them up."""
+
+    def end(item: Fail, job: Job) -> tuple[MediaEvent, ...]:
+        error = from_failure(item.failure, traceback=True)
+        jobs.end(connection, JobState.FAILED, [_ended(item, item.provider, error=error)])
+        failed = Failed(job.media_id, job.id, item.at, item.failure)
+        return (failed, *after_job(connection, job, item.at, item.decision, item.failure))
+
+    return for_each_held(connection, items, end)
+
+
+@dataclass(frozen=True, slots=True)
+class Release(Report):
+    """The worker stops; another goes on."""
+
+    worker: str
+
+
+def release(connection: Connection, items: Sequence[Release]) -> list[Answer[None]]:
+    """Give jobs back without counting a try. The next job resumes at the backend."""
+
+    def end(item: Release, job: Job) -> tuple[MediaEvent, ...]:
+        jobs.end(connection, JobState.RELEASED, [_ended(item, job.provider)])
+        again = after_job(connection, job, item.at, RetryAt(item.at, counts=False), None, resume=True)
+        return (Released(job.media_id, job.id, item.at, item.worker), *again)
+
+    return for_each_held(connection, items, end)
+
+
+def let_go(connection: Connection, items: Sequence[Report]) -> list[Answer[None]]:
+    """End jobs whose cancellation was requested, now that the provider let go."""
+
+    def end(item: Report, job: Job) -> tuple[MediaEvent, ...]:
+        jobs.end(connection, JobState.CANCELLED, [_ended(item, job.provider)])
+        return after_cancel(connection, job, item.at)
+
+    return for_each_held(connection, items, end)
+
+
+@dataclass(frozen=True, slots=True)
+class Discard(Report):
+    """What the job stored is not wanted: it had lost its lease."""
+
+    media_id: UUID
+
+
+def discard(connection: Connection, items: Sequence[Discard]) -> list[Done[None]]:
+    """Have what jobs stored cleared away. One that succeeded after all (its answer got lost) is left alone."""
+    for item in items:
+        if jobs.state_of(connection, item.job_id) != JobState.SUCCEEDED:
+            trash.add(connection, [prefix_of(item.media_id, item.job_id)], delete_after=item.at)
+    return [Done(None) for _ in items]
+
+
+def _ended(item: Report, provider: str | None, **values: Any) -> dict[str, Any]:
+    return {"the_id": item.job_id, "finished_at": item.at, "provider": provider, **values}

@@ -1,0 +1,194 @@
+"""Serves one lane: claims jobs, keeps their leases, stops gracefully."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum, auto
+from uuid import UUID
+
+import structlog
+
+from darkroom.engine.runner import Phase, Run, Tools
+from darkroom.engine.transitions.leasing import Task
+from darkroom.errors import DatabaseUnavailable
+from darkroom.events.base import EventBus
+from darkroom.media.events import CancelRequested, Deleted, MediaEvent
+
+log = structlog.get_logger(__name__)
+
+PAUSE = 1.0
+"""Seconds between claims while the database does not answer."""
+
+
+PATIENCE = 5.0
+"""Seconds for releasing jobs when the process stops."""
+
+
+class Reason(Enum):
+    """Why a run is stopped from outside."""
+
+    CANCELLED = auto()
+    DELETED = auto()
+    LOST = auto()
+    RELEASED = auto()
+
+
+@dataclass(slots=True)
+class _Held:
+    run: Run
+    task: asyncio.Task[None]
+    lease_until: float
+    reason: Reason | None = None
+
+    def stop(self, reason: Reason) -> None:
+        if self.reason is None and (self.run.phase is not Phase.REPORTING or reason is Reason.RELEASED):
+            self.reason = reason
+            self.task.cancel()
+
+
+class Worker:
+    """At most `concurrency` jobs of one lane at once. `due` returns when the lane may have a job."""
+
+    def __init__(
+        self,
+        lane: str,
+        *,
+        concurrency: int,
+        tools: Tools,
+        bus: EventBus,
+        due: Callable[[], Awaitable[None]],
+        lease: timedelta,
+    ) -> None:
+        self.lane = lane
+        self._concurrency = concurrency
+        self._tools = tools
+        self._bus = bus
+        self._due = due
+        self._lease = lease.total_seconds()
+        self._held: dict[UUID, _Held] = {}
+        self._slot = asyncio.Event()
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Claim and start jobs until `stop_claiming`; keep their leases meanwhile and afterwards."""
+        while not self._stopping:
+            free = self._concurrency - len(self._held)
+            if free <= 0:
+                self._slot.clear()
+                await self._slot.wait()
+                continue
+            claimed = await self._claim(free)
+            for task in claimed:
+                self._start(task)
+            if len(claimed) < free and not self._stopping:
+                await self._due()
+
+    async def run_only(self, media_id: UUID) -> bool:
+        """Claim the one due job of a media and see it through; False: there was none to claim."""
+        tasks = await self._tools.lifecycle.claim(self.lane, 1, worker=self._tools.worker, only=media_id)
+        for task in tasks:
+            self._start(task)
+            await asyncio.wait([held.task for held in self._held.values()])
+        return bool(tasks)
+
+    def stop_claiming(self) -> None:
+        """Take no more work. The lane is to be woken afterwards, so that `run` notices."""
+        self._stopping = True
+        self._slot.set()
+
+    async def finish(self, grace: timedelta) -> None:
+        """Give running jobs `grace` to end; release those that did not."""
+        tasks = [held.task for held in self._held.values()]
+        if not tasks:
+            return
+        await asyncio.wait(tasks, timeout=grace.total_seconds())
+        for held in tuple(self._held.values()):
+            held.stop(Reason.RELEASED)
+        _, stuck = await asyncio.wait(tasks, timeout=PATIENCE)
+        for task in stuck:  # the database does not take the release: the lease will run out
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def keep_leases(self) -> None:
+        """Extend the leases of what runs, three times a lease, until cancelled."""
+        while True:
+            await asyncio.sleep(self._lease / 3)
+            if self._held:
+                await self._beat(tuple(self._held))
+
+    async def _claim(self, most: int) -> Sequence[Task]:
+        try:
+            return await self._tools.lifecycle.claim(self.lane, most, worker=self._tools.worker)
+        except DatabaseUnavailable as error:
+            log.warning("no_claim", lane=self.lane, reason=error.message)
+            await asyncio.sleep(PAUSE)
+            return ()
+
+    def _start(self, task: Task) -> None:
+        run = Run(self._tools, task)
+        running = asyncio.create_task(self._see_through(run), name=f"job {task.job.id}")
+        self._held[task.job.id] = _Held(run, running, self._time() + self._lease)
+        if self._stopping:
+            self._held[task.job.id].stop(Reason.RELEASED)
+
+    async def _see_through(self, run: Run) -> None:
+        job_id = run.task.job.id
+        try:
+            with self._bus.listening(run.task.media.id, self._hear):
+                await run.make()
+        except asyncio.CancelledError:
+            await self._stopped(run, self._held[job_id].reason)
+        except Exception:
+            log.exception("job_broke_off", media_id=str(run.task.media.id), job_id=str(job_id))
+        finally:
+            del self._held[job_id]
+            self._slot.set()
+
+    async def _stopped(self, run: Run, reason: Reason | None) -> None:
+        log.info("job_stopped", job_id=str(run.task.job.id), reason=reason and reason.name)
+        match reason:
+            case Reason.CANCELLED:
+                await run.let_go()
+            case Reason.RELEASED:
+                await run.release()
+            case Reason.DELETED:
+                await run.stop_backend()
+                await run.abandon()
+            case Reason.LOST:
+                await run.abandon()
+            case None:
+                raise asyncio.CancelledError
+
+    def _hear(self, event: MediaEvent) -> None:
+        held = self._held.get(event.job_id)
+        if held is not None and isinstance(event, CancelRequested | Deleted):
+            held.stop(Reason.DELETED if isinstance(event, Deleted) else Reason.CANCELLED)
+
+    async def _beat(self, jobs: tuple[UUID, ...]) -> None:
+        """Extend the leases of `jobs`, a snapshot: what is claimed meanwhile is not judged by the answer."""
+        sent = self._time()
+        try:
+            kept = await self._tools.lifecycle.heartbeat(jobs)
+        except DatabaseUnavailable:
+            self._give_up_what_ran_out()
+            return
+        for job_id in jobs:
+            held = self._held.get(job_id)
+            if held is None:
+                continue
+            if job_id not in kept:
+                held.stop(Reason.LOST)
+            elif kept[job_id] is not None:
+                held.stop(Reason.CANCELLED)
+            else:
+                held.lease_until = sent + self._lease
+
+    def _give_up_what_ran_out(self) -> None:
+        """Another worker may have these by now. Those whose bytes are here wait for the database's word."""
+        for held in tuple(self._held.values()):
+            if held.lease_until < self._time() and held.run.phase is Phase.MAKING:
+                held.stop(Reason.LOST)
+
+    def _time(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,0 +1,174 @@
+"""The closed union of things that happen to a media.
+
+Each is a line of the media's story in the database, and news for whoever watches the media.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from darkroom.media.model import Failure
+
+
+@dataclass(frozen=True, slots=True)
+class _Happened:
+    media_id: UUID
+    job_id: UUID
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted(_Happened):
+    model: str
+
+    @property
+    def line(self) -> str:
+        """What a person reads in the story."""
+        return f"submitted for {self.model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed(_Happened):
+    worker: str
+    number: int
+
+    @property
+    def line(self) -> str:
+        return f"job {self.number} claimed by {self.worker}"
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted(_Happened):
+    provider: str
+
+    @property
+    def line(self) -> str:
+        return f"accepted by {self.provider}"
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed(_Happened):
+    step: int
+    total: int
+
+    @property
+    def line(self) -> str:
+        return f"step {self.step} of {self.total}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored(_Happened):
+    index: int
+    content_type: str
+    bytes: int
+
+    @property
+    def line(self) -> str:
+        return f"picture {self.index} stored: {self.content_type}, {self.bytes} bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting(_Happened):
+    reason: str
+
+    @property
+    def line(self) -> str:
+        return f"waiting: {self.reason}"
+
+
+@dataclass(frozen=True, slots=True)
+class Failed(_Happened):
+    failure: Failure
+
+    @property
+    def line(self) -> str:
+        return f"failed because {self.failure.message} ({self.failure.code})"
+
+
+@dataclass(frozen=True, slots=True)
+class Lost(_Happened):
+    worker: str | None
+
+    @property
+    def line(self) -> str:
+        return f"lost: the lease of {self.worker} ran out"
+
+
+@dataclass(frozen=True, slots=True)
+class Released(_Happened):
+    worker: str
+
+    @property
+    def line(self) -> str:
+        return f"released by {self.worker}, which stops"
+
+
+@dataclass(frozen=True, slots=True)
+class Queued(_Happened):
+    """Back in the queue with a new job, to run at `run_at`."""
+
+    run_at: datetime
+
+    @property
+    def line(self) -> str:
+        return f"to be retried at {self.run_at.isoformat(timespec='milliseconds')}"
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequested(_Happened):
+    @property
+    def line(self) -> str:
+        return "cancellation requested"
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled(_Happened):
+    @property
+    def line(self) -> str:
+        return "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp(_Happened):
+    tries: int
+
+    @property
+    def line(self) -> str:
+        return f"given up after {self.tries} {'try' if self.tries == 1 else 'tries'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Completed(_Happened):
+    files: int
+
+    @property
+    def line(self) -> str:
+        return f"completed with {self.files} {'file' if self.files == 1 else 'files'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted(_Happened):
+    @property
+    def line(self) -> str:
+        return "deleted"
+
+
+MediaEvent = (
+    Submitted
+    | Claimed
+    | Accepted
+    | Progressed
+    | Stored
+    | Waiting
+    | Failed
+    | Lost
+    | Released
+    | Queued
+    | CancelRequested
+    | Cancelled
+    | GaveUp
+    | Completed
+    | Deleted
+)
+FINAL = Completed | GaveUp | Cancelled | Deleted
+"""After one of these nothing more comes of the media, unless a person retries it."""

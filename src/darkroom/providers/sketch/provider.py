@@ -1,0 +1,144 @@
+"""The provider: requests in, events out, and the drawing in threads."""
+
+import os
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any
+
+import anyio
+from anyio import to_thread
+
+from darkroom.errors import InvalidRequest
+from darkroom.media.model import Request
+from darkroom.providers.base import Capabilities, Event, Finished, Preview, Produced, Progress
+from darkroom.providers.sketch.families import FAMILIES
+from darkroom.providers.sketch.picture import Picture
+
+MODEL = "sketch"
+_SEEDS = 1 << 32
+_MAX_N = 8
+_PREVIEW_SIDE = 192
+_REPORTS = 16
+
+_SCHEMA: dict[str, Any] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "width": {
+            "description": "Width in pixels.",
+            "type": "integer",
+            "minimum": 16,
+            "maximum": 4096,
+            "default": 1024,
+        },
+        "height": {
+            "description": "Height in pixels.",
+            "type": "integer",
+            "minimum": 16,
+            "maximum": 4096,
+            "default": 1024,
+        },
+        "n": {
+            "description": "How many pictures; picture i is drawn from seed + i.",
+            "type": "integer",
+            "minimum": 1,
+            "maximum": _MAX_N,
+            "default": 1,
+        },
+        "seed": {
+            "description": "The same prompt, size and seed give the same pixels. Drawn at random if left out.",
+            "type": "integer",
+            "minimum": 0,
+            "maximum": _SEEDS - 1,
+        },
+        "style": {
+            "description": "The composition; auto takes the one that the words suggest.",
+            "type": "string",
+            "enum": ["auto", *FAMILIES],
+            "default": "auto",
+        },
+    },
+}
+
+
+class Sketch:
+    """Darkroom's built-in model: a picture drawn from words and a seed, without a network or a GPU.
+
+    `threads`: how many pictures are drawn at once (default: one a CPU); further ones wait their turn.
+    Give it to one event loop only.
+    """
+
+    def __init__(self, threads: int | None = None) -> None:
+        self._turns = anyio.Semaphore(threads or os.cpu_count() or 1)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """It stops at once when its task is cancelled; there is nothing to resume."""
+        return Capabilities(cancels=True, reports_progress=True, max_n=_MAX_N)
+
+    def describe(self, model: str) -> str:
+        """One line for a person. Raises InvalidRequest for any model but "sketch"."""
+        _check(model)
+        return "Built in: an abstract picture drawn from the words and the seed; no diffusion model."
+
+    def schema(self, model: str) -> dict[str, Any]:
+        """The parameters' JSON Schema. Raises InvalidRequest for any model but "sketch"."""
+        _check(model)
+        return {**_SCHEMA, "properties": {name: dict(rule) for name, rule in _SCHEMA["properties"].items()}}
+
+    async def generate(self, request: Request, *, resume: str | None = None) -> AsyncIterator[Event]:
+        """Draw `request.n` pictures; for each a preview, progress and the picture as PNG.
+
+        Cancelled, it is done with at most the strip (1/16 megapixel) that a thread is drawing.
+        Raises InvalidRequest for any model but "sketch".
+        """
+        _check(request.model)
+        first = request.parameters.get("seed")
+        seed = secrets.randbelow(_SEEDS) if first is None else int(first)
+        for index in range(request.n):
+            async with self._turns:
+                async for event in _draw(request, index, (seed + index) % _SEEDS):
+                    yield event
+        yield Finished()
+
+    async def cancel(self, ref: str) -> None:
+        """Nothing: no request is accepted under a `ref`; cancelling the task is what stops a picture."""
+
+    async def aclose(self) -> None:
+        """Nothing: threads belong to the event loop."""
+
+
+def _check(model: str) -> None:
+    if model != MODEL:
+        raise InvalidRequest(f"Provider sketch has no model {model!r}; it has {MODEL!r}.", field="model")
+
+
+async def _draw(request: Request, index: int, seed: int) -> AsyncIterator[Event]:
+    """One picture, a thread's visit a strip: between two strips it can be cancelled."""
+    size = int(request.parameters.get("width", 1024)), int(request.parameters.get("height", 1024))
+    picture = await to_thread.run_sync(_picture, request, seed, size)
+    if max(size) > 2 * _PREVIEW_SIDE:
+        yield Preview(await to_thread.run_sync(_preview, request, seed, size))
+    every = -(-picture.strips // _REPORTS)
+    for strip in range(picture.strips):
+        await to_thread.run_sync(picture.paint, strip)
+        if (strip + 1) % every == 0 and strip + 1 < picture.strips:
+            yield Progress(index * picture.strips + strip + 1, request.n * picture.strips)
+    content = await to_thread.run_sync(picture.png)
+    yield Progress((index + 1) * picture.strips, request.n * picture.strips)
+    yield Produced(index, content, seed)
+
+
+def _picture(request: Request, seed: int, size: tuple[int, int]) -> Picture:
+    style = str(request.parameters.get("style", "auto"))
+    return Picture(request.prompt, request.model, seed, *size, style)
+
+
+def _preview(request: Request, seed: int, size: tuple[int, int]) -> bytes:
+    """The same picture, small: a composition does not depend on its resolution."""
+    scale = _PREVIEW_SIDE / max(size)
+    small = _picture(request, seed, (max(1, int(size[0] * scale)), max(1, int(size[1] * scale))))
+    for strip in range(small.strips):
+        small.paint(strip)
+    return small.png()

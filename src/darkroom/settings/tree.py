@@ -1,0 +1,313 @@
+"""Every setting, documented here and nowhere else: the reference is made from this tree.
+
+A class's docstring is its heading there. Within a class the order matters: a check sees only the fields
+above its own.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationInfo,
+    field_validator,
+)
+
+from darkroom.settings import checks
+
+MIB = 1024 * 1024
+YEAR = 365 * 24 * 3600
+
+Seconds = Annotated[float, Field(ge=0, le=YEAR, allow_inf_nan=False)]
+Bytes = Annotated[int, Field(ge=1024, le=1024 * MIB)]
+FilePath = Annotated[Path, AfterValidator(checks.absolute_path)]
+Name = Annotated[str, Field(min_length=1, max_length=300)]
+
+
+class Section(BaseModel):
+    """A part of the tree. Frozen; unknown names are errors; errors do not repeat what was entered."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+
+
+class StorageOptions(Section):
+    """How to reach the object store, where its address in `storage_url` does not say it."""
+
+    endpoint: Annotated[str, AfterValidator(checks.public_url)] | None = Field(
+        default=None,
+        description="Address of the store's API, for stores that are not the vendor's own.",
+        examples=["https://minio.example.com:9000"],
+    )
+    region: Name | None = Field(default=None, description="Region of the bucket.", examples=["eu-central-1"])
+    access_key_id: Name | None = Field(
+        default=None,
+        description="Public half of the key; unset: what the vendor's own tools would use.",
+        examples=["AKIAIOSFODNN7EXAMPLE"],
+        repr=False,
+    )
+    secret_access_key: SecretStr | None = Field(
+        default=None,
+        description="Secret half of the key.",
+        examples=["replace-with-the-secret-half-of-the-key"],
+        repr=False,
+    )
+    allow_http: bool = Field(default=False, description="Whether the endpoint may be plain http://, without TLS.")
+    virtual_hosted: bool = Field(
+        default=False,
+        description="Whether the bucket is part of the host name (bucket.host) instead of the path.",
+    )
+
+
+class Data(Section):
+    """Where everything is kept."""
+
+    data_dir: FilePath = Field(
+        default=Path("darkroom-data"),
+        description="Folder of the database and the pictures, unless kept elsewhere; made if absent.",
+    )
+    database_url: Annotated[str, AfterValidator(checks.database_url)] | None = Field(
+        default=None,
+        description=f"Database: {checks.DATABASE_SCHEMES}; unset: SQLite in the data folder.",
+        examples=["postgresql://darkroom:password@localhost/darkroom"],
+        repr=False,
+    )
+    storage_url: Annotated[str, AfterValidator(checks.storage_url)] | None = Field(
+        default=None,
+        description=f"Where pictures are kept: {checks.STORAGE_SCHEMES}; unset: the data folder.",
+        examples=["s3://pictures/darkroom"],
+        repr=False,
+    )
+    storage_options: StorageOptions = Field(default=StorageOptions(), description="Options of the object store.")
+    retention_days: Annotated[int, Field(ge=1, le=36_500)] | None = Field(
+        default=None,
+        description="Ended media older than this many days are deleted; unset: kept for ever.",
+        examples=[90],
+    )
+
+    @property
+    def database(self) -> str:
+        """The effective address of the database, for SQLAlchemy's async drivers. May hold a password."""
+        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir}/darkroom.db"
+
+    @property
+    def storage(self) -> str:
+        """The effective address of the pictures; a folder's path is percent-encoded."""
+        return self.storage_url or (self.data_dir / "files").as_uri()
+
+
+class Service(Section):
+    """Where the service listens, and to whom."""
+
+    allow_unauthenticated: bool = Field(
+        default=False,
+        description="Whether Darkroom may listen beyond this machine although it asks nobody for a key.",
+    )
+    host: Annotated[str, AfterValidator(checks.listening_address)] = Field(
+        default="127.0.0.1",
+        description="Address to listen on; one that others can reach needs allow_unauthenticated.",
+    )
+    port: int = Field(default=8000, ge=0, le=65535, description="TCP port to listen on; 0: any free one.")
+    public_url: Annotated[str, AfterValidator(checks.public_url)] | None = Field(
+        default=None,
+        description="What links in answers start with; unset: http://host:port.",
+        examples=["https://pictures.example.com"],
+    )
+    processes: int = Field(default=1, ge=1, le=256, description="Server processes.")
+    allowed_hosts: list[Annotated[str, AfterValidator(checks.host_header)]] = Field(
+        default=[],
+        description="Host headers answered besides localhost, the listening address and the public URL's.",
+        examples=[["pictures.internal"]],
+    )
+    cors_origins: list[Annotated[str, AfterValidator(checks.origin)]] = Field(
+        default=[],
+        description='Origins whose web pages may call the API, such as https://app.example.com, or "*".',
+        examples=[["https://app.example.com"]],
+    )
+    secret: Annotated[SecretStr, Field(min_length=16)] | None = Field(
+        default=None,
+        description="Signs links to pictures; unset: made once and kept in the data folder.",
+        examples=["replace-with-a-long-random-text"],
+        repr=False,
+    )
+    link_lifetime: Seconds = Field(default=3600.0, ge=1, description="How long a link to a picture works, in seconds.")
+    max_body_bytes: Bytes = Field(default=10 * MIB, description="Largest request body, in bytes.")
+
+    @field_validator("host")
+    @classmethod
+    def _guarded(cls, host: str, info: ValidationInfo) -> str:
+        if checks.is_loopback(host) or info.data.get("allow_unauthenticated"):
+            return host
+        raise ValueError(
+            "refused, because anyone who reaches this address could spend money and read every picture; "
+            "keep 127.0.0.1, or set DARKROOM_ALLOW_UNAUTHENTICATED=1 if something else guards it"
+        )
+
+    @property
+    def links_start_with(self) -> str:
+        """What links in answers start with, without a slash at the end."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        return self.public_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+
+class Logs(Section):
+    """What is written to standard error."""
+
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(checks.lower_case)] = Field(
+        default="info", description="Least important kind of line to write."
+    )
+    log_format: Annotated[Literal["auto", "console", "json"], BeforeValidator(checks.lower_case)] = Field(
+        default="auto", description="Shape of the lines; auto: console on a terminal, json elsewhere."
+    )
+
+
+class Retry(Section):
+    """When a failed job is tried again: exponential backoff with full jitter."""
+
+    base: Seconds = Field(
+        default=1.0, description="Longest wait before the second try, in seconds; doubles with each try."
+    )
+    cap: Seconds = Field(default=300.0, description="Longest wait before any try, in seconds.")
+
+
+class Lane(Section):
+    """Queues that workers serve; a model belongs to one. The lane `default` always exists."""
+
+    concurrency: int = Field(default=16, ge=1, le=10_000, description="Jobs at once in one process.")
+
+
+class Jobs(Section):
+    """How jobs are run."""
+
+    lanes: dict[Annotated[str, AfterValidator(checks.lane_name)], Lane] = Field(
+        default={}, description="The lanes, by name; `default` is always there.", examples=[{"default": {}}]
+    )
+    max_tries: int = Field(default=5, ge=1, le=100, description="Tries at a media before it ends as ERROR.")
+    retry: Retry = Field(default=Retry(), description="Waiting between tries.")
+    job_timeout: Seconds = Field(
+        default=900.0, ge=1, description="Hard limit for one job, storage included, in seconds."
+    )
+    lease: Seconds = Field(
+        default=30.0,
+        ge=1,
+        description="Seconds without a sign of life after which a worker's job is given to another.",
+    )
+    stop_grace: Seconds = Field(
+        default=10.0, description="Seconds that running jobs get to end when the service is stopped."
+    )
+    poll_interval: Seconds = Field(
+        default=1.0,
+        ge=0.01,
+        description="Seconds between two looks for due jobs when nothing wakes a worker.",
+    )
+
+    @field_validator("lanes")
+    @classmethod
+    def _with_default(cls, lanes: dict[str, Lane]) -> dict[str, Lane]:
+        return {"default": Lane(), **lanes}
+
+
+class Route(Section):
+    """One way to serve a model."""
+
+    provider: Name = Field(description="The provider.", examples=["sketch"])
+    model: Name | None = Field(
+        default=None,
+        description="The provider's own name for the model; unset: the provider's default.",
+        examples=["sketch"],
+    )
+
+
+class Model(Section):
+    """What callers may ask for, besides the built-in `sketch` and `dummy` or in the place of one."""
+
+    description: Name | None = Field(
+        default=None,
+        description="What callers are told about the model.",
+        examples=["Abstract pictures, made at once"],
+    )
+    lane: str = Field(default="default", description="Lane that the model's jobs wait in.")
+    routes: list[Route] = Field(
+        min_length=1,
+        description="Ways to serve the model, in the order they are tried.",
+        examples=[[{"provider": "sketch"}]],
+    )
+    defaults: dict[str, Any] = Field(
+        default={},
+        description="Parameters' values for requests that do not give them.",
+        examples=[{"width": 768}],
+    )
+
+
+def _built_in() -> dict[str, Model]:
+    return {name: Model(routes=[Route(provider=name)]) for name in ("sketch", "dummy")}
+
+
+class Models(Section):
+    """Which models callers may ask for."""
+
+    builtin_models: bool = Field(
+        default=True, description="Whether the models `sketch` and `dummy` are there undeclared."
+    )
+    models: dict[Annotated[str, AfterValidator(checks.model_name)], Model] = Field(
+        default={}, description="The models, by name, besides the built-in ones.", examples=[{"sketch": {}}]
+    )
+    default_model: str = Field(default="sketch", description="Model of requests that name none.")
+
+    @field_validator("models")
+    @classmethod
+    def _complete(cls, models: dict[str, Model], info: ValidationInfo) -> dict[str, Model]:
+        lanes = info.data.get("lanes")
+        for name, model in models.items():
+            if lanes is not None and model.lane not in lanes:
+                raise checks.Misplaced(f"must be one of the lanes ({', '.join(sorted(lanes))})", name, "lane")
+        return {**_built_in(), **models} if info.data.get("builtin_models") else models
+
+    @field_validator("default_model")
+    @classmethod
+    def _declared(cls, default_model: str, info: ValidationInfo) -> str:
+        models = info.data.get("models")
+        if models is not None and default_model not in models:
+            raise ValueError(f"must be one of the models ({', '.join(sorted(models)) or 'none is declared'})")
+        return default_model
+
+
+class Dummy(Section):
+    """The provider `dummy`, which makes no pictures and fails on request."""
+
+    picture: FilePath | None = Field(
+        default=None,
+        description="A picture file that dummy returns; unset: a tiny PNG.",
+        examples=["pictures/lighthouse.png"],
+    )
+    seed: int | None = Field(
+        default=None, description="Seeds its random errors; unset: they differ each time.", examples=[7]
+    )
+
+
+class Providers(Section):
+    """Options of the providers."""
+
+    dummy: Dummy = Field(default=Dummy(), description="The provider `dummy`.")
+
+
+class Output(Section):
+    """What is made and allowed of each picture."""
+
+    thumbnails: bool = Field(default=True, description="Whether a thumbnail is kept with each picture.")
+    metadata: bool = Field(
+        default=True, description="Whether prompt, model, seed and parameters are written into pictures."
+    )
+    max_pixels: int = Field(default=64 * MIB, ge=1, le=1024 * MIB, description="Largest picture, in pixels.")
+    max_bytes: Bytes = Field(default=64 * MIB, description="Largest picture, in bytes as the provider sends it.")
+
+
+class Settings(Models, Jobs, Logs, Service, Data):
+    """The whole tree. The fields of the last base come first."""
+
+    output: Output = Field(default=Output(), description="The pictures.")
+    providers: Providers = Field(default=Providers(), description="The providers.")
