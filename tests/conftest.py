@@ -1,6 +1,8 @@
-"""What every test may use."""
+"""What every test may use. Services that a test needs and does not find are started by `services`."""
 
 import pytest
+
+pytest_plugins = ["services.object_store", "services.databases", "services.server"]
 
 
 @pytest.fixture(scope="session")

@@ -79,10 +79,10 @@ def _listen(settings: "Settings") -> None:
     )
     socket = config.bind_socket()
     _greet(settings, socket.getsockname()[1])
-    server = uvicorn.Server(config)
     if settings.processes > 1:
-        Multiprocess(config, target=server.run, sockets=[socket]).run()
+        Multiprocess(config, sockets=[socket]).run()
         return
+    server = uvicorn.Server(config)
     server.run(sockets=[socket])
     sys.exit(0 if server.started else 1)
 

@@ -169,7 +169,8 @@ class Curve:
         place = np.clip(place, 0, len(self._table) - 2)
         cell = place.astype(np.intp)
         low = self._table.take(cell, mode="clip")
-        return low + (self._table.take(cell + 1, mode="clip") - low) * (place - cell.astype(np.float32))
+        result: Plane = low + (self._table.take(cell + 1, mode="clip") - low) * (place - cell.astype(np.float32))
+        return result
 
 
 def warped(samples: Plane, dx: Plane, dy: Plane) -> Plane:
@@ -181,8 +182,12 @@ def warped(samples: Plane, dx: Plane, dy: Plane) -> Plane:
     tx, ty = x - ix, y - iy
     flat, at = samples.ravel(), (iy.astype(np.intp) * columns + ix.astype(np.intp))
     top = flat.take(at, mode="clip") + (flat.take(at + 1, mode="clip") - flat.take(at, mode="clip")) * tx
-    low = flat.take(at + columns, mode="clip") + (flat.take(at + columns + 1, mode="clip") - flat.take(at + columns, mode="clip")) * tx
-    return top + (low - top) * ty
+    low = (
+        flat.take(at + columns, mode="clip")
+        + (flat.take(at + columns + 1, mode="clip") - flat.take(at + columns, mode="clip")) * tx
+    )
+    result: Plane = top + (low - top) * ty
+    return result
 
 
 def dabs(chance: Chance, view: View, pitch: float) -> tuple[Plane, Plane]:
@@ -214,7 +219,8 @@ def streaks(chance: Chance, vx: Plane, vy: Plane, length: int) -> Plane:
         total += _walk(flow_x * sign, flow_y * sign, grit, (rows, columns), length)
     # The mean of m uniform draws narrows with the square root of m.
     scale = np.float32(0.95) / np.sqrt(np.float32(2 * length + 1))
-    return np.clip(total * scale, -1, 1).reshape(rows, columns)
+    result: Plane = np.clip(total * scale, -1, 1).reshape(rows, columns)
+    return result
 
 
 def _walk(flow_x: Plane, flow_y: Plane, grit: Plane, shape: tuple[int, int], length: int) -> Plane:
@@ -228,8 +234,6 @@ def _walk(flow_x: Plane, flow_y: Plane, grit: Plane, shape: tuple[int, int], len
         y += flow_y.take(at, mode="clip")
         np.clip(x, 0, columns - 1, out=x)
         np.clip(y, 0, rows - 1, out=y)
-        at = (y + np.float32(0.5)).astype(np.int32) * np.int32(columns) + (x + np.float32(0.5)).astype(
-            np.int32
-        )
+        at = (y + np.float32(0.5)).astype(np.intp) * columns + (x + np.float32(0.5)).astype(np.intp)
         total += grit.take(at, mode="clip")
     return total

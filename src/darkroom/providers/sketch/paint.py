@@ -15,25 +15,26 @@ _BRIGHTEST = 4.0
 
 def smooth(low: float, high: float, value: Plane) -> Plane:
     """0 up to `low`, 1 from `high` on, and smoothly between (`low` may be the greater)."""
-    t = np.clip((value - np.float32(low)) * np.float32(1 / (high - low)), 0, 1)
+    t: Plane = np.clip((value - np.float32(low)) * np.float32(1 / (high - low)), 0, 1)
     return t * t * (3 - 2 * t)
 
 
 def edge(inside: Plane, pixel: float) -> Plane:
     """Coverage 0..1 of a shape, from the distance to its edge (positive inside): one pixel soft."""
-    return np.clip(inside * np.float32(1 / pixel) + np.float32(0.5), 0, 1)
+    cover: Plane = np.clip(inside * np.float32(1 / pixel) + np.float32(0.5), 0, 1)
+    return cover
 
 
 def falloff(distance: Plane, radius: float) -> Plane:
     """Light around a source: 1 in it, a quarter at `radius`, slowly nothing."""
     t = distance * np.float32(1 / radius)
-    t = 1 / (1 + t * t)
-    return t * t
+    near: Plane = np.float32(1) / (t * t + np.float32(1))
+    return near * near
 
 
 def wave(turns: Plane) -> Plane:
     """A smooth wave -1..1, one period a turn, without a sine."""
-    t = 1 - 4 * np.abs(turns - np.floor(turns) - np.float32(0.5))
+    t: Plane = 1 - 4 * np.abs(turns - np.floor(turns) - np.float32(0.5))
     return t * (np.float32(1.5) - np.float32(0.5) * t * t)
 
 

@@ -56,7 +56,8 @@ def _linear(labs: NDArray[np.float64]) -> NDArray[np.float64]:
         -1.2684380046 * long + 2.6097574011 * middle - 0.3413193965 * short,
         -0.0041960863 * long - 0.7034186147 * middle + 1.7076147010 * short,
     )
-    return np.maximum(np.stack(rgb), 0.0)
+    result: NDArray[np.float64] = np.maximum(np.stack(rgb), 0.0)
+    return result
 
 
 def colour(value: Lab) -> Colour:
@@ -118,8 +119,8 @@ class Palette:
         return colour(self[name])
 
     def tinted(self, first: Lab, second: Lab | None = None) -> "Palette":
-        """This palette in the hue of `first`, the light least; `second` takes the lights and the accent."""
-        shares = {"deep": 1.0, "shade": 1.0, "body": 1.0, "glow": 0.8, "light": 0.4}
+        """The palette in the hue of `first`, the light least; `second` takes the lights and the accent."""
+        shares = {"deep": 1.0, "shade": 1.0, "body": 1.0, "glow": 0.65, "light": 0.35}
         late = {"glow": second or first, "light": second or first}
         tints = {name: mix(self[name], _toned(self[name], late.get(name, first)), s) for name, s in shares.items()}
         toned = replace(self, **tints)

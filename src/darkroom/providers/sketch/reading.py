@@ -29,7 +29,7 @@ _KNOWN = frozenset().union(_MOODS, _SUBJECTS, _FAMILIES, _TRAITS, _COLOURS)
 
 @dataclass(frozen=True)
 class Reading:
-    """`family`: the composition's name. `traits`: names of `vocabulary.TRAITS`."""
+    """`family`: the composition's name. `traits`: names of `vocabulary.TRAITS`, and "coloured" if colours are named."""
 
     palette: Palette
     family: str
@@ -40,6 +40,8 @@ def read(prompt: str, chance: Chance) -> Reading:
     """Read a prompt; what it leaves open, `chance` decides."""
     words = [_singular(word) for word in re.findall(r"[^\W\d_]+", prompt.casefold())]
     traits = frozenset(name for word in words for name in _TRAITS.get(word, ()))
+    if not _COLOURS.keys().isdisjoint(words):
+        traits |= {"coloured"}
     family = _first(words, _FAMILIES) or chance.of("family").pick(tuple(vocabulary.FAMILIES))
     return Reading(_palette(words, chance.of("palette")), family, traits)
 

@@ -84,7 +84,8 @@ class Orb:
 def distance(view: View, x: float, y: float) -> Plane:
     """How far each point is from (x, y)."""
     dx, dy = view.x - np.float32(x), view.y - np.float32(y)
-    return np.sqrt(dx * dx + dy * dy)
+    result: Plane = np.sqrt(dx * dx + dy * dy)
+    return result
 
 
 def stars(scene: Scene, name: str, count: int) -> Callable[[Planes, View, Plane], None]:

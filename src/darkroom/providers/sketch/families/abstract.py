@@ -3,7 +3,7 @@
 import numpy as np
 
 from darkroom.providers.sketch.field import Curve, Field, Plane, View
-from darkroom.providers.sketch.paint import Planes, blend, edge, falloff, light, over, smooth
+from darkroom.providers.sketch.paint import Planes, edge, falloff, light, over, smooth
 from darkroom.providers.sketch.palette import Ramp, colour, mix
 from darkroom.providers.sketch.scene import Scene, Shader, distance, vignette
 
@@ -35,13 +35,16 @@ class _Sheet:
         tilt = scene.chance.of("tilt").uniform(-0.45, 0.45)
         self._line, self._fold = Curve(chance.of("line"), 0.95, 3, 0.4), Curve(chance.of("fold"), 1.6, 4)
         self._level = (place * 1.75 - 0.95) * scene.frame.bottom + chance.uniform(-0.06, 0.06)
-        self._sway, self._slope = chance.uniform(0.12, 0.26) * (0.5 + 0.5 * scene.energy), tilt + chance.uniform(-0.16, 0.16)
+        self._sway, self._slope = (
+            chance.uniform(0.12, 0.26) * (0.5 + 0.5 * scene.energy),
+            tilt + chance.uniform(-0.16, 0.16),
+        )
         self._depth = chance.uniform(0.16, 0.38)
         stops = [palette[name] for name in ("shade", "body", "glow", "light", "glow", "body", "shade", "deep")]
         shift = chance.uniform(-0.12, 0.12)
         here = min(max(place * 0.9 + shift, 0.0), 1.0)
         body = Ramp(stops).one(here)
-        accent = chance.uniform(0, 1) < 0.22
+        accent = chance.uniform(0, 1) < (0.1 if scene.has("coloured") else 0.22)
         self._colour = palette.colour("accent") if accent else body
         self._edge = colour(mix(palette["light"], palette["glow"], 0.3))
 
@@ -55,7 +58,11 @@ class _Sheet:
         fade = 1 - smooth(0.0, 1.0, below / np.maximum(reach, np.float32(0.05)))
         over(canvas, self._colour, inside * (fade * np.float32(0.82) + np.float32(0.06)))
         rim = falloff(np.maximum(below, 0), 0.008) * inside
-        light(canvas, self._edge, rim * (np.float32(0.12) + near * np.float32(0.5)) * np.clip(fold + np.float32(0.7), 0, 1.4))
+        light(
+            canvas,
+            self._edge,
+            rim * (np.float32(0.12) + near * np.float32(0.5)) * np.clip(fold + np.float32(0.7), 0, 1.4),
+        )
 
 
 def paper(scene: Scene) -> Shader:

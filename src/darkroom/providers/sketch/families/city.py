@@ -152,5 +152,9 @@ class _Street:
             return
         ripple = self._ripple.at(view)
         depth = np.clip(below * np.float32(1 / self._depth), 0, 1)
-        over(canvas, self._dark, wet * np.clip(np.float32(0.3) + depth * np.float32(0.45) + ripple * np.float32(0.22), 0, 1))
+        over(
+            canvas,
+            self._dark,
+            wet * np.clip(np.float32(0.3) + depth * np.float32(0.45) + ripple * np.float32(0.22), 0, 1),
+        )
         light(canvas, self._sheen, wet * smooth(0.5, 1.1, ripple) * np.float32(0.09))

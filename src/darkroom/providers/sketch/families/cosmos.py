@@ -5,7 +5,7 @@ import numpy as np
 from darkroom.providers.sketch.field import Plane, View
 from darkroom.providers.sketch.paint import Planes, blend, edge, falloff, light, over, smooth
 from darkroom.providers.sketch.palette import colour, mix
-from darkroom.providers.sketch.scene import Scene, Shader, distance, stars, vignette
+from darkroom.providers.sketch.scene import Scene, Shader, stars, vignette
 
 
 def cosmos(scene: Scene) -> Shader:
@@ -67,7 +67,9 @@ class _Planet:
 
     def paint(self, canvas: Planes, view: View) -> None:
         """Halo, the ring's far half, the ball, the ring's near half."""
-        dx, dy = ((p - np.float32(c)) / np.float32(self._radius) for p, c in zip((view.x, view.y), self._at, strict=True))
+        dx, dy = (
+            (p - np.float32(c)) / np.float32(self._radius) for p, c in zip((view.x, view.y), self._at, strict=True)
+        )
         d = np.sqrt(dx * dx + dy * dy)
         toward = dx * np.float32(self._sun[0]) + dy * np.float32(self._sun[1])
         halo = falloff(np.maximum(d - 1, 0), 0.3) * np.clip(np.float32(0.35) + toward * np.float32(0.5), 0, 1)
@@ -92,7 +94,11 @@ class _Planet:
         """How densely the ring covers, and a place on its ramp."""
         across = (dy + dx * np.float32(self._lean)) / np.float32(self._tilt)
         r = np.sqrt(dx * dx + across * across)
-        groove = self._bands.at(View(np.zeros((1, 1), np.float32), np.linspace(-0.5, 0.5, 256, dtype=np.float32)[:, None], 0.0))
+        groove = self._bands.at(
+            View(np.zeros((1, 1), np.float32), np.linspace(-0.5, 0.5, 256, dtype=np.float32)[:, None], 0.0)
+        )
         tone = groove[np.clip((r - 1) * 160, 0, 255).astype(np.int32), 0]
-        cover = smooth(1.3, 1.36, r) * smooth(2.15, 2.05, r) * np.clip(np.float32(0.62) + tone * np.float32(0.7), 0, 0.95)
+        cover = (
+            smooth(1.3, 1.36, r) * smooth(2.15, 2.05, r) * np.clip(np.float32(0.62) + tone * np.float32(0.7), 0, 0.95)
+        )
         return cover, np.clip((r - np.float32(1.3)) / np.float32(0.85) + tone * np.float32(0.2), 0, 1)

@@ -28,9 +28,7 @@ def figure(scene: Scene) -> Shader:
     def shade(view: View) -> Planes:
         strokes = brush.at(view)
         canvas = ground.paint(view, strokes)
-        near = View(
-            (view.x - np.float32(middle)) / np.float32(size), view.y / np.float32(size), view.pixel / size
-        )
+        near = View((view.x - np.float32(middle)) / np.float32(size), view.y / np.float32(size), view.pixel / size)
         sitter(_Shapes(canvas, near, strokes, paints), scene)
         if snow:
             snow(canvas, view)
@@ -45,12 +43,18 @@ class _Ground:
 
     def __init__(self, scene: Scene) -> None:
         chance, palette = scene.chance.of("ground"), scene.palette
-        self._wall = palette.ramp("shade", "body", "glow", "light") if not scene.has("night") else palette.ramp("deep", "shade", "body")
+        self._wall = (
+            palette.ramp("shade", "body", "glow", "light")
+            if not scene.has("night")
+            else palette.ramp("deep", "shade", "body")
+        )
         if scene.has("snow"):
             self._wall = palette.ramp("body", "glow", "light", "light")
         self._x, self._y = chance.pick((-1, 1)) * chance.uniform(0.06, 0.16), chance.uniform(-0.16, -0.06)
         self._radius = chance.uniform(0.3, 0.37)
-        self._disc = Ramp([mix(palette["accent"], palette["glow"], 0.15), mix(palette["accent"], palette["light"], 0.45)])
+        self._disc = Ramp(
+            [mix(palette["accent"], palette["glow"], 0.15), mix(palette["accent"], palette["light"], 0.45)]
+        )
         self._ring = palette.colour("light")
         self._dark = palette.colour("deep")
         self._rings = chance.integer(2, 4)
@@ -58,7 +62,9 @@ class _Ground:
     def paint(self, view: View, strokes: Plane) -> Planes:
         """The ground all over the view."""
         d = distance(view, self._x, self._y)
-        canvas = self._wall.at(np.float32(0.62) - view.y * np.float32(0.55) + strokes * np.float32(0.1) - d * np.float32(0.25))
+        canvas = self._wall.at(
+            np.float32(0.62) - view.y * np.float32(0.55) + strokes * np.float32(0.1) - d * np.float32(0.25)
+        )
         for k in range(1, self._rings + 1):
             ring = np.float32(0.0035) - np.abs(d - np.float32(self._radius + 0.05 * k * (1 + 0.15 * k)))
             over(canvas, self._ring, edge(ring, view.pixel) * np.float32(0.55 / k))
@@ -95,14 +101,15 @@ class _Shapes:
         tone = tone[:, span] if isinstance(tone, np.ndarray) and tone.shape[1] > 1 else tone
         if shadow:
             over(canvas, self.paints.colour("deep"), smooth(-0.16, 0.02, inside) * np.float32(shadow))
-        place = np.clip(tone, 0, 1) + self.strokes[:, span] * np.float32(0.16)
+        place = np.clip(np.asarray(tone, np.float32), 0, 1) + self.strokes[:, span] * np.float32(0.16)
         blend(canvas, self.paints.ramp(low, high).at(place), edge(inside, self.view.pixel))
 
     def disc(self, x: float, y: float, a: float, b: float | None = None) -> Plane:
         """About the distance into an ellipse with half axes a and b."""
         b = a if b is None else b
         u, v = (self.view.x - np.float32(x)) / np.float32(a), (self.view.y - np.float32(y)) / np.float32(b)
-        return (1 - np.sqrt(u * u + v * v)) * np.float32(min(a, b))
+        inside: Plane = (1 - np.sqrt(u * u + v * v)) * np.float32(min(a, b))
+        return inside
 
     def box(self, x: float, y: float, a: float, b: float, r: float = 0.0) -> Plane:
         """The distance into a box with half sides a and b, its corners rounded by r."""
@@ -110,7 +117,8 @@ class _Shapes:
         v = np.abs(self.view.y - np.float32(y)) - np.float32(b - r)
         outside_u, outside_v = np.maximum(u, 0), np.maximum(v, 0)
         outside = np.sqrt(outside_u * outside_u + outside_v * outside_v)
-        return np.float32(r) - outside - np.minimum(np.maximum(u, v), 0)
+        inside: Plane = np.float32(r) - outside - np.minimum(np.maximum(u, v), 0)
+        return inside
 
     def polygon(self, *corners: Point) -> Plane:
         """The distance into a convex polygon; corners clockwise as seen."""
@@ -171,7 +179,11 @@ def _machine(on: _Shapes, scene: Scene) -> None:
     for side in (-0.27, 0.27):
         on.lay(on.disc(side, -0.16, 0.165), "accent", "light", 0.15, 0.0)
         on.lay(on.disc(side, -0.16, 0.085), "light", "light", 1.0, 0.0)
-        light(on.canvas, on.paints.colour("accent"), falloff(np.maximum(-on.disc(side, -0.16, 0.12), 0), 0.16) * np.float32(0.5))
+        light(
+            on.canvas,
+            on.paints.colour("accent"),
+            falloff(np.maximum(-on.disc(side, -0.16, 0.12), 0), 0.16) * np.float32(0.5),
+        )
     mouth = on.box(0, 0.42, 0.36, 0.13, 0.1)
     on.lay(mouth, "deep", "shade", 0.3, 0.1)
     bars = edge(np.float32(0.022) - np.abs(wave(on.view.x * np.float32(4.2)) * np.float32(0.06)), on.view.pixel)
@@ -191,7 +203,15 @@ def _person(on: _Shapes, scene: Scene) -> None:
     on.lay(face, "glow", "light", 0.95 - down * 0.5)
     line = on.view.x * np.float32(side) - _profile(on.view.y)
     on.lay(np.minimum(face, -line), "body", "glow", 0.8 - down * 0.5, 0.0)
-    on.lay(np.minimum(on.disc(0.1 * side, -0.42, 0.72, 0.5), -np.float32(0.34) - on.view.y + on.view.x * np.float32(0.5 * side)), "deep", "shade", 0.75, 0.2)
+    on.lay(
+        np.minimum(
+            on.disc(0.1 * side, -0.42, 0.72, 0.5), -np.float32(0.34) - on.view.y + on.view.x * np.float32(0.5 * side)
+        ),
+        "deep",
+        "shade",
+        0.75,
+        0.2,
+    )
     for eye in (-0.26, 0.28):
         lids = np.minimum(on.disc(eye, 0.02, 0.19, 0.17), on.disc(eye, -0.12, 0.19, 0.17))
         on.lay(lids, "light", "light", 1.0, 0.12)

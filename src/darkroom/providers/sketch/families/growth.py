@@ -14,7 +14,7 @@ def forest(scene: Scene) -> Shader:
     centre = (chance.uniform(-0.22, 0.22), chance.uniform(-0.12, 0.05))
     air = palette.ramp("shade", "body", "glow", "light", "light")
     brush = scene.bristles("brush", (0.15, 1.0), 0.2)
-    rows = [_Trunks(scene, near) for near in (0.0, 0.3, 0.6, 1.0)]
+    rows = [_Trunks(scene, near) for near in (0.0, 0.5, 1.0)]
     leaves = _Leaves(scene)
     warm = colour(mix(palette["light"], palette["glow"], 0.4))
 
@@ -75,7 +75,7 @@ class _Trunks:
 
 
 def _columns(view: View, left: float, right: float) -> tuple[slice, View] | None:
-    low, high = np.searchsorted(view.x[0], np.float32([left, right])).tolist()
+    low, high = (int(np.searchsorted(view.x[0], np.float32(side))) for side in (left, right))
     if low == high:
         return None
     return slice(low, high), View(view.x[:, low:high], view.y, view.pixel)
@@ -102,7 +102,7 @@ class _Leaves:
         rows = slice(int(leafy[0]), int(leafy[-1]) + 1)
         part, dense = View(view.x, view.y[rows], view.pixel), dense[rows]
         base = glow[rows] * np.float32(0.42) + np.float32(0.36 - 0.16 * near) + dense * np.float32(0.05)
-        for layer in range(1 + int(near > 0) + int(near > 0.8)):
+        for layer in range(2):
             pitch = (0.017 + 0.013 * near) * (1 + 0.35 * layer)
             cover, tone = dabs(self._chance.of(f"{near} {layer}"), part, pitch)
             cover *= smooth(0.5, 0.62, dense + tone * np.float32(0.35))
@@ -112,14 +112,23 @@ class _Leaves:
 def bloom(scene: Scene) -> Shader:
     """Flowers large and small before a soft ground."""
     chance, palette = scene.chance.of("bloom"), scene.palette
-    ground = palette.ramp("shade", "body", "glow", "light") if scene.has("night") else palette.ramp("body", "glow", "light", "light")
+    ground = (
+        palette.ramp("shade", "body", "glow", "light")
+        if scene.has("night")
+        else palette.ramp("body", "glow", "light", "light")
+    )
     wash, brush = scene.clouds("wash", 0.9, 0.2), scene.bristles("brush", (0.7, 0.7), 0.6)
     flowers = [_Flower(scene, size, x, y, number) for number, (size, x, y) in enumerate(_places(scene))]
     lamp = (chance.uniform(-0.4, 0.4), chance.uniform(-0.5, -0.2))
 
     def shade(view: View) -> Planes:
         near = falloff(distance(view, *lamp), 0.8)
-        tone = wash.at(view) * np.float32(0.3) + brush.at(view) * np.float32(0.07) + near * np.float32(0.5) + np.float32(0.12)
+        tone = (
+            wash.at(view) * np.float32(0.3)
+            + brush.at(view) * np.float32(0.07)
+            + near * np.float32(0.5)
+            + np.float32(0.12)
+        )
         canvas = ground.at(tone)
         for flower in flowers:
             flower.paint(canvas, view)
@@ -143,23 +152,36 @@ def _places(scene: Scene) -> list[tuple[float, float, float]]:
     return sorted(placed)
 
 
+# The parts of the palette that a flower is painted with, from its heart to its tips.
+_KINDS = (
+    ("shade", "accent", "glow"),
+    ("accent", "accent", "light"),
+    ("accent", "glow", "light"),
+    ("body", "glow", "light"),
+    ("shade", "body", "glow"),
+)
+_COLOURED = (
+    ("shade", "body", "glow"),
+    ("deep", "body", "light"),
+    ("body", "body", "light"),
+    ("shade", "shade", "body"),
+    ("body", "accent", "light"),
+)
+
+
 class _Flower:
     """Rings of petals, each smaller and turned a little, around a seeded heart."""
 
     def __init__(self, scene: Scene, size: float, x: float, y: float, number: int) -> None:
         chance, palette = scene.chance.of(f"flower{number}"), scene.palette
         self._size, self._x, self._y = size, x, y
-        kinds = (
-            ("shade", "accent", "glow"),
-            ("accent", "accent", "light"),
-            ("accent", "glow", "light"),
-            ("body", "glow", "light"),
-            ("shade", "body", "glow"),
-        )
+        kinds = _COLOURED if scene.has("coloured") else _KINDS
         inner, middle, outer = chance.pick(kinds)
         self._ramp = Ramp([palette[inner], mix(palette[inner], palette[middle], 0.7), palette[middle], palette[outer]])
         self._shadow = palette.colour("deep")
-        self._heart = Ramp([palette["deep"], palette["accent"] if middle != "accent" else palette["glow"], palette["light"]])
+        self._heart = Ramp(
+            [palette["deep"], palette["accent"] if middle != "accent" else palette["glow"], palette["light"]]
+        )
         self._petals, self._rings = chance.integer(5, 11), chance.integer(2, 4)
         self._turn, self._round = chance.uniform(0, 1), chance.uniform(0.2, 0.42)
 

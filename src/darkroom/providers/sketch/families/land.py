@@ -8,6 +8,13 @@ from darkroom.providers.sketch.paint import Planes, blend, edge, falloff, light,
 from darkroom.providers.sketch.palette import Ramp, colour, mix
 from darkroom.providers.sketch.scene import Orb, Scene, Shader, distance, stars, vignette
 
+# The sky from top to horizon: by night, in a storm, by day.
+_AIR = (
+    ("deep", "deep", "shade", "body"),
+    ("deep", "shade", "body", "glow"),
+    ("shade", "body", "glow", "light"),
+)
+
 
 class Sky:
     """A gradient with brushed clouds, lit by an orb near the horizon at `ground`."""
@@ -16,9 +23,9 @@ class Sky:
         chance, palette = scene.chance.of("sky"), scene.palette
         self._top, self._ground = -scene.frame.bottom, ground
         night = scene.has("night")
-        names = ("deep", "deep", "shade", "body") if night else ("shade", "body", "glow", "light")
-        self._air = palette.ramp(*names)
-        self._mist = palette.ramp("shade", "body", "glow") if night else palette.ramp("shade", "body", "glow", "light")
+        dark = night or scene.has("storm")
+        self._air = palette.ramp(*_AIR[0 if night else 1 if dark else 2])
+        self._mist = palette.ramp("shade", "body", "glow") if dark else palette.ramp("shade", "body", "glow", "light")
         self._clouds = scene.clouds("clouds", 1.1, 0.10 * scene.energy, tall=2.6)
         self._brush = scene.bristles("brush", (1.0, chance.uniform(-0.3, 0.3)), 0.25 * scene.energy)
         self._heavy = 0.35 * (scene.energy - 1) + (-0.15 if night else 0.0)
@@ -123,7 +130,8 @@ class _Water:
         """Ripples that are fine far away and broad at one's feet."""
         broad, middle, fine = (swell.at(view) for swell in self._swell)
         far = fine * (1 - depth) * (1 - depth) * np.float32(0.9)
-        return far + middle * np.float32(0.75) + broad * depth * np.float32(0.7)
+        waves: Plane = far + middle * np.float32(0.75) + broad * depth * np.float32(0.7)
+        return waves
 
     def _sparkle(self, canvas: Planes, view: View, waves: Plane, wet: Plane, depth: Plane) -> None:
         width = self._orb.radius * (0.7 + 1.9 * depth)
@@ -228,11 +236,16 @@ class _Ridge:
         facet = np.clip(rise * np.float32(side * 0.8), -1, 1) * smooth(0.2 if self._dunes else 0.09, 0.0, inside)
         rock = self._texture.at(view.moved(dx=0.016 * side, dy=-0.016))
         here = self._texture.at(view)
-        return facet * np.float32(0.6) + (here - rock) * np.float32(2.0)
+        lit: Plane = facet * np.float32(0.6) + (here - rock) * np.float32(2.0)
+        return lit
 
     def _cap(self, layer: Planes, inside: Plane, texture: Plane, lit: Plane) -> None:
         reach = np.float32(0.085 - 0.03 * self._near) + texture * np.float32(0.1) + lit * np.float32(0.08)
-        over(layer, self._rim, smooth(0.03, -0.03, inside - reach) * (np.float32(0.5) + np.clip(lit, -1, 1) * np.float32(0.4)))
+        over(
+            layer,
+            self._rim,
+            smooth(0.03, -0.03, inside - reach) * (np.float32(0.5) + np.clip(lit, -1, 1) * np.float32(0.4)),
+        )
 
 
 def _depth_ramp(scene: Scene, near: float) -> Ramp:

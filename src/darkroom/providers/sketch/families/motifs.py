@@ -18,7 +18,11 @@ def beacon(scene: Scene, ground: float, side: float) -> Motif:
     x = side * chance.uniform(0.2, 0.32) * min(1.0, scene.frame.right * 2)
     tall = min(0.36, (ground + scene.frame.bottom) * 0.6)
     lamp = ground - 0.04 - tall
-    dark, mid, bright = palette.colour("deep"), colour(mix(palette["shade"], palette["deep"], 0.3)), palette.colour("light")
+    dark, mid, bright = (
+        palette.colour("deep"),
+        colour(mix(palette["shade"], palette["deep"], 0.3)),
+        palette.colour("light"),
+    )
     band = colour(mix(palette["glow"], palette["body"], 0.5))
 
     rough = Curve(chance.of("rock"), 3.0, 5)
