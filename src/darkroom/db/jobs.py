@@ -5,10 +5,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, or_, select, update
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from darkroom.db.rows import to_job
-from darkroom.db.tables import jobs
+from darkroom.db.tables import QUEUED, RUNNING, jobs
 from darkroom.media.model import Job
 from darkroom.media.states import JobState
 
@@ -18,6 +19,31 @@ DEEPEST_POSITION = 1000
 def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert jobs, each a row of the table with the same columns."""
     connection.execute(insert(jobs), list(rows))
+
+
+def _claim(*conditions: ColumnElement[bool]) -> ReturningUpdate[*tuple[Any, ...]]:
+    best = (
+        select(jobs.c.id)
+        .where(QUEUED, jobs.c.lane == bindparam("the_lane"), jobs.c.run_at <= bindparam("now"), *conditions)
+        .order_by(jobs.c.priority.desc(), jobs.c.run_at, jobs.c.id)
+        .limit(bindparam("most"))
+        .with_for_update(skip_locked=True)
+        .cte("best")
+    )
+    claimed = update(jobs).where(jobs.c.id.in_(select(best.c.id))).values(state=JobState.RUNNING)
+    return claimed.values(
+        worker=bindparam("the_worker"), lease_expires_at=bindparam("lease_until"), started_at=bindparam("now")
+    ).returning(jobs)
+
+
+_CLAIM = _claim()
+_CLAIM_ONLY = _claim(jobs.c.media_id == bindparam("only"))
+_HOLD = (
+    select(jobs)
+    .where(jobs.c.id.in_(bindparam("ids", expanding=True)), RUNNING)
+    .order_by(jobs.c.id)
+    .with_for_update()
+)  # fmt: skip
 
 
 def claim(
@@ -31,51 +57,39 @@ def claim(
     only: UUID | None = None,
 ) -> list[Job]:
     """Take the best due jobs of a lane (or of the media `only`): priority first, then age."""
-    best = (
-        select(jobs.c.id)
-        .where(jobs.c.state == JobState.QUEUED, jobs.c.lane == lane, jobs.c.run_at <= now)
-        .order_by(jobs.c.priority.desc(), jobs.c.run_at, jobs.c.id)
-        .limit(most)
-        .with_for_update(skip_locked=True)
-    )
-    if only is not None:
-        best = best.where(jobs.c.media_id == only)
-    chosen = best.cte("best")
-    statement = (
-        update(jobs)
-        .where(jobs.c.id.in_(select(chosen.c.id)))
-        .values(state=JobState.RUNNING, worker=worker, lease_expires_at=lease_until, started_at=now)
-        .returning(jobs)
-    )
-    taken = [to_job(row) for row in connection.execute(statement)]
-    return sorted(taken, key=lambda job: (-job.priority, job.run_at, job.id))
+    values = {"the_lane": lane, "most": most, "the_worker": worker, "now": now, "lease_until": lease_until}
+    if only is None:
+        rows = connection.execute(_CLAIM, values)
+    else:
+        rows = connection.execute(_CLAIM_ONLY, values | {"only": only})
+    return sorted(map(to_job, rows), key=lambda job: (-job.priority, job.run_at, job.id))
 
 
 def hold(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Job]:
     """Lock those of `ids` that are running, by id. One that is missing is no longer its worker's."""
-    statement = select(jobs).where(jobs.c.id.in_(ids), jobs.c.state == JobState.RUNNING)
-    found = connection.execute(statement.order_by(jobs.c.id).with_for_update())
-    return {row.id: to_job(row) for row in found}
+    return {row.id: to_job(row) for row in connection.execute(_HOLD, {"ids": ids})}
 
 
 def expired(connection: Connection, now: datetime, *, limit: int) -> list[Job]:
     """Lock running jobs whose lease has run out, oldest first."""
-    statement = select(jobs).where(jobs.c.state == JobState.RUNNING, jobs.c.lease_expires_at < now)
+    statement = select(jobs).where(RUNNING, jobs.c.lease_expires_at < now)
     statement = statement.order_by(jobs.c.lease_expires_at).limit(limit).with_for_update(skip_locked=True)
     return [to_job(row) for row in connection.execute(statement)]
 
 
+_END = update(jobs).where(jobs.c.id == bindparam("the_id"), RUNNING).values(state=bindparam("to"))
+
+
 def end(connection: Connection, state: JobState, rows: Sequence[Mapping[str, Any]]) -> None:
     """End running jobs that the caller holds: `rows` hold `the_id` and the columns that change."""
-    statement = update(jobs).where(jobs.c.id == bindparam("the_id"), jobs.c.state == JobState.RUNNING)
-    connection.execute(statement.values(state=state), list(rows))
+    connection.execute(_END, [{"to": state, **row} for row in rows])
 
 
 def extend(connection: Connection, ids: Sequence[UUID], until: datetime) -> dict[UUID, datetime | None]:
     """Extend the leases of those of `ids` that are running; return when each was asked to cancel, if it was."""
     statement = (
         update(jobs)
-        .where(jobs.c.id.in_(ids), jobs.c.state == JobState.RUNNING)
+        .where(jobs.c.id.in_(ids), RUNNING)
         .values(lease_expires_at=until)
         .returning(jobs.c.id, jobs.c.cancel_requested_at)
     )
@@ -84,19 +98,19 @@ def extend(connection: Connection, ids: Sequence[UUID], until: datetime) -> dict
 
 def accept(connection: Connection, job_id: UUID, *, provider: str, ref: str) -> bool:
     """Save the backend's own id of a running job; False: it is not running."""
-    statement = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.RUNNING)
+    statement = update(jobs).where(jobs.c.id == job_id, RUNNING)
     return connection.execute(statement.values(provider=provider, provider_ref=ref)).rowcount > 0
 
 
 def cancel_queued(connection: Connection, job_id: UUID, at: datetime) -> bool:
     """Cancel a job that nobody has claimed; False: it is not queued."""
-    statement = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.QUEUED)
+    statement = update(jobs).where(jobs.c.id == job_id, QUEUED)
     return connection.execute(statement.values(state=JobState.CANCELLED, finished_at=at)).rowcount > 0
 
 
 def request_cancel(connection: Connection, job_id: UUID, at: datetime) -> bool:
     """Ask the worker of a running job to let go; False: it is not running."""
-    statement = update(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.RUNNING)
+    statement = update(jobs).where(jobs.c.id == job_id, RUNNING)
     asked = func.coalesce(jobs.c.cancel_requested_at, bindparam(None, at, type_=jobs.c.run_at.type))
     return connection.execute(statement.values(cancel_requested_at=asked)).rowcount > 0
 
@@ -108,7 +122,7 @@ def state_of(connection: Connection, job_id: UUID) -> JobState | None:
 
 def any_expired(connection: Connection, now: datetime) -> bool:
     """Whether a lease has run out."""
-    statement = select(jobs.c.id).where(jobs.c.state == JobState.RUNNING, jobs.c.lease_expires_at < now)
+    statement = select(jobs.c.id).where(RUNNING, jobs.c.lease_expires_at < now)
     return connection.execute(statement.limit(1)).first() is not None
 
 
@@ -126,19 +140,19 @@ def last_of(connection: Connection, media_id: UUID) -> Job:
 
 def due_lanes(connection: Connection, lanes: Sequence[str], now: datetime) -> list[str]:
     """Those of `lanes` in which a job is due."""
-    due = select(jobs.c.id).where(jobs.c.state == JobState.QUEUED, jobs.c.run_at <= now).limit(1)
+    due = select(jobs.c.id).where(QUEUED, jobs.c.run_at <= now).limit(1)
     return [lane for lane in lanes if connection.execute(due.where(jobs.c.lane == lane)).first()]
 
 
 def position(connection: Connection, job_id: UUID) -> int | None:
     """How many queued jobs of its lane go before this one, counted up to 1,000; None: it is not queued."""
-    job = connection.execute(select(jobs).where(jobs.c.id == job_id, jobs.c.state == JobState.QUEUED)).one_or_none()
+    job = connection.execute(select(jobs).where(jobs.c.id == job_id, QUEUED)).one_or_none()
     if job is None:
         return None
     earlier = or_(jobs.c.run_at < job.run_at, and_(jobs.c.run_at == job.run_at, jobs.c.id < job.id))
     ahead = (
         select(jobs.c.id)
-        .where(jobs.c.state == JobState.QUEUED, jobs.c.lane == job.lane)
+        .where(QUEUED, jobs.c.lane == job.lane)
         .where(or_(jobs.c.priority > job.priority, and_(jobs.c.priority == job.priority, earlier)))
         .limit(DEEPEST_POSITION)
     )

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    or_,
     select,
     update,
 )
@@ -47,7 +49,16 @@ def folded(prompt: str) -> str:
 
 
 def _move(to: Status) -> Update:
-    return update(media).where(media.c.status.in_(sources(LEGAL, to))).values(status=to)
+    legal = or_(*(media.c.status == now for now in sorted(sources(LEGAL, to))))  # IN does not go with executemany
+    return update(media).where(legal).values(status=to)
+
+
+@lru_cache
+def _advance(to: Status, changed: tuple[str, ...], counts: bool) -> Update:
+    values: dict[str, Any] = {name: bindparam(f"new_{name}", type_=media.c[name].type) for name in changed}
+    if counts:
+        values["number_of_tries"] = media.c.number_of_tries + 1
+    return _move(to).where(media.c.id == bindparam("the_id")).values(values)
 
 
 def advance(connection: Connection, to: Status, rows: Sequence[Mapping[str, Any]], *, counts: bool = False) -> None:
@@ -56,32 +67,27 @@ def advance(connection: Connection, to: Status, rows: Sequence[Mapping[str, Any]
     Only legal moves are made. The caller holds the live job of each, which is what makes them all legal.
     `counts`: a try is counted.
     """
-    changed = [name for name in rows[0] if name != "id"]
-    statement = (
-        _move(to)
-        .where(media.c.id == bindparam("the_id"))
-        .values({name: bindparam(f"new_{name}", type_=media.c[name].type) for name in changed})
-    )
-    if counts:
-        statement = statement.values(number_of_tries=media.c.number_of_tries + 1)
+    changed = tuple(name for name in rows[0] if name != "id")
     values = [{"the_id": row["id"], **{f"new_{name}": row[name] for name in changed}} for row in rows]
-    connection.execute(statement, values)
+    connection.execute(_advance(to, changed, counts), values)
+
+
+_START = (
+    _move(Status.PROCESSING)
+    .where(media.c.id.in_(bindparam("ids", expanding=True)))
+    .values(
+        updated_at=bindparam("at"),
+        started_at=func.coalesce(media.c.started_at, bindparam("at")),
+        next_run=None,
+        progress=None,
+    )
+    .returning(media)
+)
 
 
 def start(connection: Connection, ids: Sequence[UUID], at: datetime) -> dict[UUID, Media]:
     """Move media to PROCESSING; return those that moved, by id."""
-    started = media.c.started_at
-    statement = (
-        _move(Status.PROCESSING)
-        .where(media.c.id.in_(ids))
-        .values(updated_at=at, next_run=None, progress=None, started_at=_first(started, at))
-        .returning(media)
-    )
-    return {row.id: to_media(row) for row in connection.execute(statement)}
-
-
-def _first(column: ColumnElement[datetime | None], at: datetime) -> ColumnElement[Any]:
-    return func.coalesce(column, bindparam(None, at, type_=column.type))
+    return {row.id: to_media(row) for row in connection.execute(_START, {"ids": ids, "at": at})}
 
 
 def reopen(connection: Connection, media_id: UUID, *, job_id: UUID, at: datetime) -> bool:
@@ -116,9 +122,17 @@ def find_keys(connection: Connection, keys: Sequence[str]) -> dict[tuple[str | N
     return {(row.owner, row.idempotency_key): row for row in found}
 
 
+_GET = select(media).where(media.c.id == bindparam("the_id"))
+_BRIEF = (
+    select(media.c.job_id, media.c.id, media.c.status, media.c.progress)
+    .join(jobs, jobs.c.media_id == media.c.id)
+    .where(jobs.c.id == bindparam("the_job"))
+)
+
+
 def get(connection: Connection, media_id: UUID) -> Media | None:
     """A media with its files."""
-    row = connection.execute(select(media).where(media.c.id == media_id)).one_or_none()
+    row = connection.execute(_GET, {"the_id": media_id}).one_or_none()
     if row is None:
         return None
     has_files = row.status == Status.COMPLETED
@@ -143,9 +157,7 @@ class Brief:
 
 def brief(connection: Connection, job_id: UUID) -> Brief | None:
     """The status of the media that a job, any of its history, belongs to."""
-    statement = select(media.c.job_id, media.c.id, media.c.status, media.c.progress)
-    statement = statement.join(jobs, jobs.c.media_id == media.c.id).where(jobs.c.id == job_id)
-    row = connection.execute(statement).one_or_none()
+    row = connection.execute(_BRIEF, {"the_job": job_id}).one_or_none()
     if row is None:
         return None
     position = queue_position(connection, row.job_id) if row.status is Status.IN_QUEUE else None

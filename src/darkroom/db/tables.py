@@ -94,14 +94,15 @@ jobs = Table(
     UniqueConstraint("media_id", "number"),
 )
 
-_queued = jobs.c.state == text("'queued'")
-_running = jobs.c.state == text("'running'")
+# As literals, not parameters: a partial index serves only a query that is known to ask for its part.
+QUEUED = jobs.c.state == text("'queued'")
+RUNNING = jobs.c.state == text("'running'")
 
 Index(
     "ix_jobs_claim", jobs.c.lane, jobs.c.priority.desc(), jobs.c.run_at, jobs.c.id,
-    sqlite_where=_queued, postgresql_where=_queued,
+    sqlite_where=QUEUED, postgresql_where=QUEUED,
 )  # fmt: skip
-Index("ix_jobs_lease", jobs.c.lease_expires_at, sqlite_where=_running, postgresql_where=_running)
+Index("ix_jobs_lease", jobs.c.lease_expires_at, sqlite_where=RUNNING, postgresql_where=RUNNING)
 
 files = Table(
     "files",

@@ -10,9 +10,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import structlog
 from sqlalchemy import Connection
 
 from darkroom.errors import DarkroomError, DatabaseUnavailable
+
+log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -24,6 +27,10 @@ Transact = Callable[[Callable[[Connection], Any]], Awaitable[Any]]
 
 LARGEST_GROUP = 256
 PATIENCE = 5.0
+BUSY = 4
+"""A group of so many means that more are about to come:"""
+LINGER = 0.002
+"""wait for them so many seconds, as a commit costs about as much."""
 
 
 @dataclass(eq=False, slots=True)
@@ -80,9 +87,13 @@ class Writer:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _work(self) -> None:
+        busy = False
         while True:
             await self._arrived.wait()
+            if busy:
+                await asyncio.sleep(LINGER)
             group = self._take()
+            busy = len(group) >= BUSY
             if group:
                 await asyncio.shield(self._commit(group))
 
@@ -102,6 +113,7 @@ class Writer:
             if len(group) == 1:
                 _answer(group, [error])
                 return
+            log.warning("group_split", writes=len(group), error=repr(error))
             for entry in group:
                 await self._commit([entry])
         else:
