@@ -266,7 +266,7 @@ async def test_a_presigned_link_needs_no_credentials(bucket: Storage) -> None:
         other = await client.get(link.replace("0.png", "1.png"))
     assert (answer.status_code, answer.content) == (200, b"a picture")
     assert answer.headers["content-type"] == "image/png"
-    assert unsigned.status_code == 403
+    assert unsigned.status_code in (400, 403)
     assert other.status_code == 403
 
 
@@ -280,7 +280,7 @@ async def test_a_presigned_link_expires(bucket: Storage) -> None:
         while (answer := await client.get(link)).status_code == 200 and time.monotonic() < deadline:
             await asyncio.sleep(0.05)
 
-    assert answer.status_code == 403
+    assert answer.status_code in (400, 403)
 
 
 @pytest.mark.parametrize("expires_in", [timedelta(0), timedelta(days=8)])
@@ -344,32 +344,21 @@ async def test_a_server_that_is_down_is_known_soon_and_comes_back(own_server: Ob
 async def test_a_silent_server_is_given_up_on() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         endpoint = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        options = {"endpoint": endpoint, "access_key_id": "a", "secret_access_key": "b"}
+        keys = {"access_key_id": "a", "secret_access_key": "b"}
+        options = {"endpoint": endpoint, "read_timeout": "1 second"} | keys
         storage = open_storage("s3://bucket", options=options)
 
         began = time.monotonic()
         with pytest.raises(StorageUnavailable, match="did not answer in time"):
             await storage.check()
 
-    assert time.monotonic() - began < 25
-
-
-async def test_an_endpoint_that_is_no_url_is_an_unavailable_store(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "a")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "b")
-
-    with pytest.raises(StorageUnavailable, match="https://"):
-        await open_storage("s3://bucket").check()
+    assert time.monotonic() - began < 15
 
 
 async def test_credentials_come_from_the_environment(
     object_store: ObjectStoreServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", object_store.endpoint)
-    monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", object_store.access_key_id)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", object_store.secret_access_key)
 
@@ -498,7 +487,7 @@ async def test_a_full_disk_is_named_and_keeps_no_halves(small_disk: Path) -> Non
 async def test_a_disk_that_is_nearly_full_fails_the_check(small_disk: Path) -> None:
     folder = FolderStorage(small_disk)
 
-    with pytest.raises(StorageUnavailable, match="only 0 MiB"):
+    with pytest.raises(StorageUnavailable, match=r"only \d MiB"):
         await folder.check()
     await folder.aclose()
 
@@ -507,9 +496,9 @@ async def test_a_root_that_cannot_be_made_is_unavailable_until_it_can(tmp_path: 
     (tmp_path / "file").write_text("in the way")
     folder = FolderStorage(tmp_path / "file" / "pictures")
 
-    for call in (folder.check(), folder.put(KEY, b"x", content_type="image/png"), kept(folder, KEY)):
+    for call in (folder.check, lambda: fill(folder, KEY), lambda: kept(folder, KEY)):
         with pytest.raises(StorageUnavailable, match=r"file/pictures: a part of its path is a file"):
-            await call
+            await call()
 
     (tmp_path / "file").unlink()
     await folder.check()
@@ -545,9 +534,10 @@ async def test_symbolic_links_are_not_followed(folder: FolderStorage, tmp_path: 
     for key in ("link/secret.png", "a/1.png"):
         with pytest.raises(StorageUnavailable, match="symbolic link"):
             await kept(folder, key)
-    for harm in (fill(folder, "link/new.png"), folder.delete_prefix("link/")):
-        with pytest.raises(StorageUnavailable, match="symbolic link"):
-            await harm
+    with pytest.raises(StorageUnavailable, match="symbolic link"):
+        await fill(folder, "link/new.png")
+    with pytest.raises(StorageUnavailable, match="symbolic link"):
+        await folder.delete_prefix("link/")
     assert await listed(folder) == ["a/0.png"]
 
     await folder.delete_prefix("a/")
@@ -562,19 +552,24 @@ async def test_deleting_the_last_key_leaves_no_empty_folders(folder: FolderStora
     assert sorted(path.name for path in Path(folder.location).iterdir()) == [".tmp", "n"]
 
 
-async def test_puts_survive_a_clean_up_of_empty_folders_beside_them(folder: FolderStorage) -> None:
-    async def fill_and_empty(name: str) -> None:
-        for _ in range(20):
-            await fill(folder, f"m/{name}/0.png")
-            await folder.delete_prefix(f"m/{name}/")
+async def test_a_put_survives_a_clean_up_of_its_still_empty_folder(
+    folder: FolderStorage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cleaned: list[Path] = []
+    rename = os.replace
 
-    async def put(n: int) -> None:
-        await fill(folder, f"m/kept-{n}/0.png")
-        await asyncio.sleep(0)
+    def renamed(source: Path, target: Path) -> None:
+        if not cleaned:
+            cleaned.append(Path(target).parent)
+            cleaned[0].rmdir()
+            cleaned[0].parent.rmdir()
+        rename(source, target)
 
-    await asyncio.gather(fill_and_empty("x"), fill_and_empty("y"), *(put(n) for n in range(20)))
+    monkeypatch.setattr(os, "replace", renamed)
+    await fill(folder, "m/j/0.png")
 
-    assert await listed(folder) == sorted(f"m/kept-{n}/0.png" for n in range(20))
+    assert cleaned
+    assert await kept(folder, "m/j/0.png") == b"m/j/0.png"
 
 
 async def test_what_a_crash_left_is_swept_once_it_is_old(tmp_path: Path) -> None:
@@ -602,9 +597,14 @@ async def test_a_cancelled_read_leaves_no_file_open(folder: FolderStorage) -> No
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
     await folder.aclose()
-    await asyncio.sleep(0)  # lets what the threads gave back be closed
 
-    assert path not in [opened.resolve() for opened in Path("/proc/self/fd").iterdir()]
+    def still_open() -> bool:
+        return path in [opened.resolve() for opened in Path("/proc/self/fd").iterdir()]
+
+    deadline = time.monotonic() + 5
+    while still_open() and time.monotonic() < deadline:
+        await asyncio.sleep(0.01)
+    assert not still_open()
 
 
 async def test_a_folder_gives_no_links(folder: FolderStorage) -> None:
@@ -654,7 +654,8 @@ async def test_a_location_names_the_endpoint_and_no_secret() -> None:
         ("s3:///key", {}, "s3://bucket/prefix"),
         ("s3://AKIA:hush@bucket", {}, "s3://bucket/prefix"),
         ("s3://bucket?secret=hush", {}, "s3://bucket/prefix"),
-        ("s3://bucket/../x", {}, "cannot be opened"),
+        ("s3://bucket/../x", {}, "s3://bucket/prefix"),
+        ("az://a bucket", {}, "letters, digits"),
         ("s3://bucket", {"endpoint": "minio:9000"}, "https://s3.example.com"),
         ("s3://bucket", {"endpoint": "http://me:hush@minio"}, "https://s3.example.com"),
         ("s3://bucket", {"acces_key": "hush"}, "'acces_key'"),

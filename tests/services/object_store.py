@@ -8,10 +8,15 @@ import sysconfig
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from typing import Any, cast
 from uuid import uuid4
 
+import httpx2
+import obstore
 import pytest
+from obstore.store import S3Store
 
 _STARTED = re.compile(r"Starting s3 server on \[(http://[^/\]]+)/?\]")
 _START_SECONDS = 20.0
@@ -54,7 +59,8 @@ class ObjectStoreServer:
     def new_bucket(self) -> str:
         """The name of a bucket that was just made and is empty."""
         name = f"bucket-{uuid4().hex[:12]}"
-        (self.folder / name).mkdir()
+        store = S3Store(name, config=cast(Any, self.options), client_options={"allow_http": True})
+        httpx2.put(obstore.sign(store, "PUT", "", timedelta(minutes=1))).raise_for_status()
         return name
 
     @property
@@ -71,9 +77,7 @@ class ObjectStoreServer:
     def _command(self, address: str) -> list[str]:
         rclone = shutil.which("rclone", path=sysconfig.get_path("scripts")) or "rclone"
         key = f"{self.access_key_id},{self.secret_access_key}"
-        # Without a cache of folders, a bucket can be made by making a folder.
-        settings = ["--config", "", "--dir-cache-time", "0s"]
-        return [rclone, "serve", "s3", "--addr", address, "--auth-key", key, *settings, str(self.folder)]
+        return [rclone, "serve", "s3", "--config", "", "--addr", address, "--auth-key", key, str(self.folder)]
 
     def _announced(self, log: Path) -> str:
         """Where it listens: it says so once it does."""

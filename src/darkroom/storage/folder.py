@@ -43,6 +43,7 @@ _WHY = {
     errno.EPERM: "this user may not use it: check its owner and mode",
     errno.EROFS: "it is mounted read-only",
     errno.ENOTDIR: "a part of its path is a file, not a folder",
+    errno.EEXIST: "a part of its path is a file, not a folder",
     errno.EIO: "its disk reports errors",
     errno.ELOOP: "a symbolic link inside it is in the way",
     errno.EXDEV: "a part of it is another file system",

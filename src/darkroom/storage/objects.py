@@ -31,6 +31,12 @@ _CLIENT: "ClientConfig" = {
     "read_timeout": timedelta(seconds=15),
     "timeout": timedelta(minutes=5),
 }
+_CLIENT_OPTIONS = {  # obstore panics at one of these among a store's own options
+    *_CLIENT,
+    *("allow_http", "allow_invalid_certificates", "http1_only", "http2_only", "pool_idle_timeout"),
+    *("pool_max_idle_per_host", "proxy_ca_certificate", "proxy_excludes", "proxy_url"),
+    *("randomize_addresses", "root_certificate", "user_agent"),
+}
 _RETRY: "RetryConfig" = {
     "max_retries": 3,
     "retry_timeout": timedelta(seconds=5),
@@ -183,22 +189,31 @@ def from_url(parts: SplitResult, options: Mapping[str, str | bool]) -> ObjectSto
 
     `options` go by obstore's names: for S3 `endpoint`, `region`, `access_key_id`, `secret_access_key`,
     `session_token`, `virtual_hosted_style_request`; for Azure `account_name`, `account_key`; for Google
-    `service_account`. What is not given comes from the environment under the vendor's usual names
-    (`AWS_ACCESS_KEY_ID`, …). An endpoint that begins with `http://` is taken at its word.
+    `service_account`; for all `root_certificate` (PEM), `proxy_url`, `read_timeout` ("15s"). What is not
+    given comes from the environment under the vendor's usual names (`AWS_ACCESS_KEY_ID`, …). An endpoint
+    that begins with `http://` is taken at its word; one of `https://` never falls back to it.
     """
-    config = dict(options)
-    endpoint = _checked_endpoint(config.get("endpoint"))
-    if not parts.hostname or parts.username or parts.port or parts.query or parts.fragment:
-        raise ValueError(f"an object store's URL is {parts.scheme}://bucket or {parts.scheme}://bucket/prefix")
-    client: ClientConfig = {**_CLIENT}
-    if endpoint.startswith("http://"):
-        client["allow_http"] = True
-    address = f"{parts.scheme}://{parts.netloc}{parts.path}".rstrip("/")
+    address = _checked_address(parts)
+    endpoint = _checked_endpoint(options.get("endpoint"))
+    config: Any = {name: value for name, value in options.items() if name not in _CLIENT_OPTIONS}
+    chosen = {name: value for name, value in options.items() if name in _CLIENT_OPTIONS}
+    client: Any = {"allow_http": not endpoint.startswith("https://"), **_CLIENT, **chosen}
     try:
         store = _STORES[parts.scheme].from_url(address, config=config, client_options=client, retry_config=_RETRY)
     except (BaseError, ValueError) as error:
         raise ValueError(f"{address} cannot be opened: {_first_line(error)}") from None
     return ObjectStorage(store, location=f"{address} at {endpoint}" if endpoint else address)
+
+
+def _checked_address(parts: SplitResult) -> str:
+    bucket, prefix = parts.netloc, parts.path.strip("/")
+    more = parts.username or parts.port or parts.query or parts.fragment
+    if not bucket or more or not is_key(prefix or bucket):
+        raise ValueError(
+            f"an object store's URL is {parts.scheme}://bucket or {parts.scheme}://bucket/prefix, "
+            "in letters, digits and - . _"
+        )
+    return f"{parts.scheme}://{bucket}/{prefix}".rstrip("/")
 
 
 def _checked_endpoint(endpoint: object) -> str:

@@ -1,6 +1,8 @@
 """One picture: composed once for its frame, then painted in strips small enough to stay in a core's cache."""
 
 import io
+import threading
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,9 @@ from darkroom.providers.sketch.field import Frame
 from darkroom.providers.sketch.paint import develop
 from darkroom.providers.sketch.reading import read
 from darkroom.providers.sketch.scene import Scene
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 _STRIP_PIXELS = 1 << 16
 # Rows of film grain, which then repeat.
@@ -29,7 +34,9 @@ class Picture:
         self.frame = Frame(width, height)
         self.pixels: NDArray[np.uint8] = np.zeros((height, width, 3), np.uint8)
         self._grain = chance.of("grain").array(_GRAIN, width) * np.float32(2.2)
-        self._shade = FAMILIES[family](Scene(self.frame, reading.palette, reading.traits, chance.of(family)))
+        scene = Scene(self.frame, reading.palette, reading.setting, reading.traits, chance.of(family))
+        self._shade = FAMILIES[family](scene)
+        self._stopped = threading.Event()
         self._rows = max(1, min(height, _STRIP_PIXELS // width))
 
     @property
@@ -45,7 +52,28 @@ class Picture:
         self.pixels[start:stop] = develop(canvas, self._grain[np.arange(start, stop) % _GRAIN])
 
     def png(self) -> bytes:
-        """The picture as PNG; packed lightly, because packing is most of the time it would take."""
-        packed = io.BytesIO()
+        """The picture as PNG, packed lightly, because packing takes the time. Raises Stopped after `stop`."""
+        packed = _Sink(self._stopped)
         Image.fromarray(self.pixels).save(packed, "PNG", compress_level=1)
         return packed.getvalue()
+
+    def stop(self) -> None:
+        """End a `png` that runs in another thread, within milliseconds."""
+        self._stopped.set()
+
+
+class Stopped(Exception):
+    """Nobody waits for this picture any more."""
+
+
+class _Sink(io.BytesIO):
+    """Memory to encode into. Pillow writes to it block by block, so refusing a block ends the encoding."""
+
+    def __init__(self, stopped: threading.Event) -> None:
+        super().__init__()
+        self._stopped = stopped
+
+    def write(self, block: "ReadableBuffer", /) -> int:
+        if self._stopped.is_set():
+            raise Stopped
+        return super().write(block)

@@ -17,7 +17,9 @@ from darkroom.providers.sketch.picture import Picture
 MODEL = "sketch"
 _SEEDS = 1 << 32
 _MAX_N = 8
-_PREVIEW_SIDE = 192
+# Smaller pictures are done before anyone would have looked at a preview.
+_PREVIEW_FROM_PIXELS = 2_000_000
+_PREVIEW_SIDE = 256
 _REPORTS = 16
 
 _SCHEMA: dict[str, Any] = {
@@ -88,9 +90,9 @@ class Sketch:
         return {**_SCHEMA, "properties": {name: dict(rule) for name, rule in _SCHEMA["properties"].items()}}
 
     async def generate(self, request: Request, *, resume: str | None = None) -> AsyncIterator[Event]:
-        """Draw `request.n` pictures; for each a preview, progress and the picture as PNG.
+        """Draw `request.n` pictures; for each progress and the picture as PNG, and before it a preview if it is large.
 
-        Cancelled, it is done with at most the strip (1/16 megapixel) that a thread is drawing.
+        Cancelled, it leaves at most the strip (1/16 megapixel) that a thread is drawing: some milliseconds.
         Raises InvalidRequest for any model but "sketch".
         """
         _check(request.model)
@@ -117,17 +119,27 @@ def _check(model: str) -> None:
 async def _draw(request: Request, index: int, seed: int) -> AsyncIterator[Event]:
     """One picture, a thread's visit a strip: between two strips it can be cancelled."""
     size = int(request.parameters.get("width", 1024)), int(request.parameters.get("height", 1024))
-    picture = await to_thread.run_sync(_picture, request, seed, size)
-    if max(size) > 2 * _PREVIEW_SIDE:
+    if size[0] * size[1] >= _PREVIEW_FROM_PIXELS:
         yield Preview(await to_thread.run_sync(_preview, request, seed, size))
+    picture = await to_thread.run_sync(_picture, request, seed, size)
+    before, total = index * picture.strips, request.n * picture.strips
     every = -(-picture.strips // _REPORTS)
-    for strip in range(picture.strips):
-        await to_thread.run_sync(picture.paint, strip)
-        if (strip + 1) % every == 0 and strip + 1 < picture.strips:
-            yield Progress(index * picture.strips + strip + 1, request.n * picture.strips)
-    content = await to_thread.run_sync(picture.png)
-    yield Progress((index + 1) * picture.strips, request.n * picture.strips)
+    for done in range(1, picture.strips):
+        await to_thread.run_sync(picture.paint, done - 1)
+        if done % every == 0:
+            yield Progress(before + done, total)
+    content = await _finished(picture)
+    yield Progress(before + picture.strips, total)
     yield Produced(index, content, seed)
+
+
+async def _finished(picture: Picture) -> bytes:
+    """The last strip, and the encoding: for large pictures too long to wait for when cancelled."""
+    await to_thread.run_sync(picture.paint, picture.strips - 1)
+    try:
+        return await to_thread.run_sync(picture.png, abandon_on_cancel=True)
+    finally:
+        picture.stop()
 
 
 def _picture(request: Request, seed: int, size: tuple[int, int]) -> Picture:

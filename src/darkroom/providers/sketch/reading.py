@@ -29,9 +29,13 @@ _KNOWN = frozenset().union(_MOODS, _SUBJECTS, _FAMILIES, _TRAITS, _COLOURS)
 
 @dataclass(frozen=True)
 class Reading:
-    """`family`: the composition's name. `traits`: names of `vocabulary.TRAITS`, and "coloured" if colours are named."""
+    """`setting`: the palette of what surrounds a coloured thing, the mood's own where both are named.
+
+    `family`: the composition's name. `traits`: names of `vocabulary.TRAITS`, and "coloured" if colours are named.
+    """
 
     palette: Palette
+    setting: Palette
     family: str
     traits: frozenset[str]
 
@@ -43,7 +47,7 @@ def read(prompt: str, chance: Chance) -> Reading:
     if not _COLOURS.keys().isdisjoint(words):
         traits |= {"coloured"}
     family = _first(words, _FAMILIES) or chance.of("family").pick(tuple(vocabulary.FAMILIES))
-    return Reading(_palette(words, chance.of("palette")), family, traits)
+    return Reading(*_palettes(words, chance.of("palette")), family, traits)
 
 
 def _singular(word: str) -> str:
@@ -58,7 +62,8 @@ def _first(words: list[str], index: Mapping[str, frozenset[str]]) -> str | None:
     return next((min(index[word]) for word in words if word in index), None)
 
 
-def _palette(words: list[str], chance: Chance) -> Palette:
+def _palettes(words: list[str], chance: Chance) -> tuple[Palette, Palette]:
+    """The palette, and the setting's."""
     mood, subject = _first(words, _MOODS), _first(words, _SUBJECTS)
     base = _PALETTES[mood or subject or chance.pick(tuple(_PALETTES))]
     if mood and subject:
@@ -67,5 +72,6 @@ def _palette(words: list[str], chance: Chance) -> Palette:
     base = base.mixed(neighbour, chance.uniform(0.0, 0.1))
     colours = list(dict.fromkeys(word for word in words if word in _COLOURS))
     if not colours:
-        return base
-    return base.tinted(*(_COLOURS[word] for word in colours[:2]))
+        return base, base
+    tinted = base.tinted(*(_COLOURS[word] for word in colours[:2]))
+    return tinted, _PALETTES[mood] if mood else tinted

@@ -21,10 +21,11 @@ _BRISTLES = 288
 
 @dataclass(frozen=True)
 class Scene:
-    """One picture to compose; `chance` is its own, `traits` are names of `vocabulary.TRAITS`."""
+    """One picture to compose; `chance` is its own, the rest is as in a `Reading`."""
 
     frame: Frame
     palette: Palette
+    setting: Palette
     traits: frozenset[str]
     chance: Chance
 

@@ -90,8 +90,9 @@ FAMILIES = {
     "spring cherry bee fruit peony dahlia mandala",
     "cosmos": "space galaxy nebula cosmos universe planet star moon astronaut rocket alien comet saturn mars "
     "orbit eclipse starry sci universe",
-    "figure": "portrait robot face person woman man girl boy android machine cat dog fox animal bird horse owl "
-    "lion tiger wolf bear dancer king queen computer car chair still bauhaus geometric cubist clock train",
+    "figure": "portrait robot face person woman man girl boy queen prince princess father mother "
+    " android machine cat dog fox animal "
+    "lion tiger wolf bear dancer king computer car chair still bauhaus geometric cubist clock train",
     "paper": "map cave layer paper topographic island ravine coral agate geode marble cell pattern topography",
     "silk": "dream music wind silk aurora abstract love song flow smoke feather dance ribbon joy gradient fluid "
     "veil breeze melody jazz",
@@ -108,7 +109,8 @@ TRAITS = {
     "dunes": "desert dune sand savanna sahara",
     "beacon": "lighthouse beacon",
     "sail": "boat ship sail yacht sailing regatta",
-    "ears": "fox cat wolf lynx dog bat kitten puppy rabbit bunny owl bear tiger lion animal deer",
+    "ears": "fox cat wolf lynx dog bat kitten puppy rabbit bunny bear tiger lion animal deer",
+    "short": "man boy king grandfather father prince",
     "machine": "robot android machine cyborg computer engine",
     "ring": "saturn ring ringed planet",
 }

@@ -65,15 +65,22 @@ class _Sheet:
         )
 
 
+# Heights to a unit.
+_DENSITY = 128
+
+
 def paper(scene: Scene) -> Shader:
     """Sheets of paper with winding holes, each casting a shadow on the one below."""
     chance, palette = scene.chance.of("paper"), scene.palette
-    hollow = _hollow(scene)
+    heights = _heights(scene)
+    hollow, ranked = Field.over(scene.frame.grid(_DENSITY), heights), np.sort(heights, axis=None)
     count = chance.integer(8, 11)
     ways = (("deep", "shade", "body", "glow", "light"), ("light", "glow", "body", "shade", "deep"))
     ramp = palette.ramp(*chance.pick(ways))
-    odd = chance.integer(2, count - 3)
+    odd = 0 if scene.has("coloured") else chance.integer(1, count - 3)
     tones = [palette.colour("accent") if k == odd else ramp.one(k / (count - 1)) for k in range(count)]
+    # Every sheet shows as much of itself as the others, but for the hole in the middle: half of that.
+    levels = [float(ranked[max(2 * k - 1, 0) * len(ranked) // (2 * count)]) for k in range(count)]
     fibre = scene.bristles("fibre", (1.0, 0.25), 0.5, 6)
     dark = colour(mix(palette["deep"], (0.0, 0.0, 0.0), 0.5))
 
@@ -84,7 +91,7 @@ def paper(scene: Scene) -> Shader:
         for plane, value in zip(canvas, tones[0], strict=True):
             plane[:] = np.float32(value)
         for number, tone in enumerate(tones[1:], 1):
-            level = number / count * 1.7 - 0.85
+            level = levels[number]
             over(canvas, dark, smooth(-0.16, 0.05, cast - np.float32(level)) * np.float32(0.4))
             cover = edge(height - np.float32(level), float(slope))
             over(canvas, tone, cover)
@@ -97,11 +104,11 @@ def paper(scene: Scene) -> Shader:
     return shade
 
 
-def _hollow(scene: Scene) -> Field:
+def _heights(scene: Scene) -> Plane:
     """Heights about -1..1, high at the rim, with a valley that winds through."""
     chance = scene.chance.of("hollow")
-    grid = scene.frame.grid(128)
+    grid = scene.frame.grid(_DENSITY)
     winding = scene.clouds("winding", 0.85, 0.16 * scene.energy).at(grid)
     dx, dy = grid.x - np.float32(chance.uniform(-0.2, 0.2)), grid.y - np.float32(chance.uniform(-0.2, 0.2))
-    rim = np.sqrt(dx * dx * np.float32(0.8) + dy * dy) * np.float32(1.9) - np.float32(0.75)
-    return Field.over(grid, winding * np.float32(0.85) + rim)
+    rim = np.sqrt(dx * dx * np.float32(0.8) + dy * dy) * np.float32(1.5) - np.float32(0.62)
+    return winding * np.float32(0.85) + rim

@@ -43,7 +43,7 @@ class _Nebula:
         off = view.y - np.float32(self._slope[0]) * view.x - np.float32(self._slope[1])
         band = falloff(off, 0.5)
         gas = band * (np.float32(0.46) + far * np.float32(0.5)) + np.clip(near, 0, 1) * band * np.float32(0.5)
-        canvas = self._gas.at(gas * np.float32(1.15) + np.float32(0.06))
+        canvas = self._gas.at(gas + np.float32(0.05))
         light(canvas, self._accent, smooth(0.15, 0.9, near - far * np.float32(0.7)) * band * np.float32(0.34))
         over(canvas, self._dark, dust * np.float32(0.5))
         return canvas, dust

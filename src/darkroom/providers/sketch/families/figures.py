@@ -1,6 +1,7 @@
 """Heads and shoulders put together from plain shapes before a disc, as posters of the 1920s did."""
 
 import functools
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -42,7 +43,7 @@ class _Ground:
     """A wall in two tones, a great disc, and rings that spread from it."""
 
     def __init__(self, scene: Scene) -> None:
-        chance, palette = scene.chance.of("ground"), scene.palette
+        chance, palette = scene.chance.of("ground"), scene.setting
         self._wall = (
             palette.ramp("shade", "body", "glow", "light")
             if not scene.has("night")
@@ -122,15 +123,14 @@ class _Shapes:
 
     def polygon(self, *corners: Point) -> Plane:
         """The distance into a convex polygon; corners clockwise as seen."""
-        inside: Plane | None = None
-        for (ax, ay), (bx, by) in zip(corners, corners[1:] + corners[:1], strict=True):
-            ex, ey = bx - ax, by - ay
-            length = float(np.sqrt(ex * ex + ey * ey))
-            down, along = (self.view.y - np.float32(ay)), (self.view.x - np.float32(ax))
-            side = down * np.float32(ex / length) - along * np.float32(ey / length)
-            inside = side if inside is None else np.minimum(inside, side)
-        assert inside is not None
-        return inside
+        return functools.reduce(np.minimum, map(self._side, corners, corners[1:] + corners[:1]))
+
+    def _side(self, start: Point, end: Point) -> Plane:
+        """The distance to the right of the line from `start` to `end`."""
+        ex, ey = end[0] - start[0], end[1] - start[1]
+        length = math.sqrt(ex * ex + ey * ey)
+        down, along = self.view.y - np.float32(start[1]), self.view.x - np.float32(start[0])
+        return down * np.float32(ex / length) - along * np.float32(ey / length)
 
 
 def _mirrored(*corners: Point) -> tuple[Point, ...]:
@@ -195,8 +195,13 @@ def _person(on: _Shapes, scene: Scene) -> None:
     chance = scene.chance.of("person")
     down = on.view.y * np.float32(0.5) + np.float32(0.5)
     side = chance.pick((-1.0, 1.0))
-    hair = chance.uniform(0.0, 0.5)
-    on.lay(on.disc(-0.12 * side, -0.15 + hair * 0.4, 0.86, 0.98 + hair), "deep", "shade", 0.9 - down * 0.6)
+    hair = -0.22 if scene.has("short") else chance.uniform(0.0, 0.5)
+    on.lay(
+        on.disc(-0.08 * side, -0.15 + hair * 0.4, 0.82 + min(hair, 0.0) * 0.7, 0.98 + hair),
+        "deep",
+        "shade",
+        0.9 - down * 0.6,
+    )
     on.lay(on.disc(0, 1.95, 1.3, 0.98), "accent", "glow", 0.7 - down * 0.4)
     on.lay(on.polygon((-0.24, 0.4), (0.24, 0.4), (0.3, 1.15), (0.0, 1.36), (-0.3, 1.15)), "shade", "body", 0.9, 0.2)
     face = on.disc(0, 0.0, 0.6, 0.8)

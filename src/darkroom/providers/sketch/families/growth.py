@@ -1,5 +1,8 @@
 """What grows: a wood with light between its trunks, and flowers."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from darkroom.providers.sketch.field import Curve, Plane, View, dabs
@@ -13,7 +16,7 @@ def forest(scene: Scene) -> Shader:
     chance, palette = scene.chance.of("forest"), scene.palette
     centre = (chance.uniform(-0.22, 0.22), chance.uniform(-0.12, 0.05))
     air = palette.ramp("shade", "body", "glow", "light", "light")
-    brush = scene.bristles("brush", (0.15, 1.0), 0.2)
+    brush = scene.bristles("brush", (0.15, 1.0), 0.2, 9)
     rows = [_Trunks(scene, near) for near in (0.0, 0.5, 1.0)]
     leaves = _Leaves(scene)
     warm = colour(mix(palette["light"], palette["glow"], 0.4))
@@ -94,15 +97,15 @@ class _Leaves:
         shifted = view.moved(dx=0.08 * near, dy=0.05 * near)
         high = view.y * np.float32(1 / self._bottom)
         ground = smooth(0.35 + 0.3 * near, 0.8 + 0.2 * near, high)
-        canopy = smooth(0.3 - 0.5 * near, -0.9, high)
+        canopy = smooth(0.35 - 0.5 * near, -0.87, high)
         dense = self._masses.at(shifted) * np.float32(0.8) + canopy * np.float32(1.15) + ground * np.float32(1.5)
         leafy = np.flatnonzero((dense > 0.15).any(axis=1))
         if not leafy.size:
             return
         rows = slice(int(leafy[0]), int(leafy[-1]) + 1)
         part, dense = View(view.x, view.y[rows], view.pixel), dense[rows]
-        base = glow[rows] * np.float32(0.42) + np.float32(0.36 - 0.16 * near) + dense * np.float32(0.05)
-        for layer in range(2):
+        base = glow[rows] * np.float32(0.42) + np.float32(0.3 - 0.12 * near) + dense * np.float32(0.05)
+        for layer in range(1 + int(near > 0)):
             pitch = (0.017 + 0.013 * near) * (1 + 0.35 * layer)
             cover, tone = dabs(self._chance.of(f"{near} {layer}"), part, pitch)
             cover *= smooth(0.5, 0.62, dense + tone * np.float32(0.35))
@@ -117,7 +120,7 @@ def bloom(scene: Scene) -> Shader:
         if scene.has("night")
         else palette.ramp("body", "glow", "light", "light")
     )
-    wash, brush = scene.clouds("wash", 0.9, 0.2), scene.bristles("brush", (0.7, 0.7), 0.6)
+    wash, brush = scene.clouds("wash", 0.9, 0.2), scene.bristles("brush", (0.7, 0.7), 0.6, 8)
     flowers = [_Flower(scene, size, x, y, number) for number, (size, x, y) in enumerate(_places(scene))]
     lamp = (chance.uniform(-0.4, 0.4), chance.uniform(-0.5, -0.2))
 
@@ -147,7 +150,7 @@ def _places(scene: Scene) -> list[tuple[float, float, float]]:
         size *= chance.uniform(0.8, 1.2)
         x, y = chance.uniform(-1.05, 1.05) * right, chance.uniform(-1.0, 1.0) * bottom
         gaps = ((x - px) * (x - px) + (y - py) * (y - py) - (size + s) * (size + s) * 0.55 for s, px, py in placed)
-        if all(gap > 0 for gap in gaps) and len(placed) < 26:
+        if all(gap > 0 for gap in gaps) and len(placed) < 21:
             placed.append((size, x, y))
     return sorted(placed)
 
@@ -169,6 +172,10 @@ _COLOURED = (
 )
 
 
+# The radius of a flower's heart, where the flower's is 1.
+_HEART = 0.2
+
+
 class _Flower:
     """Rings of petals, each smaller and turned a little, around a seeded heart."""
 
@@ -187,21 +194,23 @@ class _Flower:
 
     def paint(self, canvas: Planes, view: View) -> None:
         """Lay the flower, with its shadow, over the canvas."""
-        found = patch(view, self._x, self._y, self._size * 1.09)
+        for ring in range(self._rings):
+            reach = 1 - ring * 0.72 / self._rings
+            self._within(canvas, view, reach, partial(self._ring, reach, ring * 0.5))
+        self._within(canvas, view, _HEART, self._seed)
+
+    def _within(self, canvas: Planes, view: View, reach: float, draw: Callable[..., None]) -> None:
+        """Call `draw` with what of the canvas is in reach, and its polar coordinates: 1 is the flower's size."""
+        found = patch(view, self._x, self._y, self._size * (reach + 0.1))
         if found is None:
             return
         rows, columns, part = found
-        target = canvas[:, rows, columns]
         dx, dy = part.x - np.float32(self._x), part.y - np.float32(self._y)
-        r, angle = np.sqrt(dx * dx + dy * dy) / np.float32(self._size), turn(dx, dy)
-        pixel = view.pixel / self._size
-        for ring in range(self._rings):
-            self._ring(target, r, angle, pixel, ring)
-        self._seed(target, r, angle, pixel)
+        r = np.sqrt(dx * dx + dy * dy) / np.float32(self._size)
+        draw(canvas[:, rows, columns], r, turn(dx, dy), view.pixel / self._size)
 
-    def _ring(self, target: Planes, r: Plane, angle: Plane, pixel: float, ring: int) -> None:
-        reach = 1 - ring * 0.72 / self._rings
-        phase = angle * np.float32(self._petals) + np.float32(self._turn + ring * 0.5)
+    def _ring(self, reach: float, turned: float, target: Planes, r: Plane, angle: Plane, pixel: float) -> None:
+        phase = angle * np.float32(self._petals) + np.float32(self._turn + turned)
         lobe = wave(phase)
         bound = np.float32(reach) * (1 - np.float32(self._round) * (1 - lobe) * (1 - lobe) * np.float32(0.45))
         inside = bound - r
@@ -212,7 +221,7 @@ class _Flower:
         blend(target, self._ramp.at(tone), edge(inside, pixel))
 
     def _seed(self, target: Planes, r: Plane, angle: Plane, pixel: float) -> None:
-        radius = np.float32(0.2)
+        radius = np.float32(_HEART)
         dots = wave(r * np.float32(26) + angle * 3) * wave(angle * np.float32(21) - r * np.float32(17))
         over(target, self._shadow, smooth(-0.09, 0.02, radius - r) * np.float32(0.5))
         tone = np.float32(0.3) + (1 - r / radius) * np.float32(0.35) + dots * np.float32(0.3)

@@ -20,7 +20,7 @@ class Sky:
     """A gradient with brushed clouds, lit by an orb near the horizon at `ground`."""
 
     def __init__(self, scene: Scene, ground: float) -> None:
-        chance, palette = scene.chance.of("sky"), scene.palette
+        chance, palette = scene.chance.of("sky"), scene.palette.mixed(scene.setting, 0.5)
         self._top, self._ground = -scene.frame.bottom, ground
         night = scene.has("night")
         dark = night or scene.has("storm")
