@@ -26,6 +26,10 @@ Operation = Callable[[Connection, Sequence[T]], Sequence[R | DarkroomError]]
 Transact = Callable[[Callable[[Connection], Any]], Awaitable[Any]]
 
 LARGEST_GROUP = 256
+RACES = 5
+"""How often a write that another transaction thwarted is tried."""
+_THWARTED = ("23505", "40001", "40P01")
+"""SQLSTATE: somebody else was first (with an idempotency key, for one), serialization failure, deadlock."""
 PATIENCE = 5.0
 BUSY = 4
 """A group of so many means that more are about to come:"""
@@ -48,6 +52,7 @@ class Writer:
         self._writers = writers
         self._waiting: deque[_Entry] = deque()
         self._arrived = asyncio.Event()
+        self._closing = False
 
     async def write(self, operation: Operation[T, R], item: T) -> R:
         """The answer of `operation` for `item`, once it is committed.
@@ -80,22 +85,20 @@ class Writer:
         try:
             yield
         finally:
-            while self._waiting:
-                await self._commit(self._take())
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            self._closing = True
+            self._arrived.set()
+            await asyncio.gather(*tasks)
 
     async def _work(self) -> None:
         busy = False
-        while True:
+        while self._waiting or not self._closing:
             await self._arrived.wait()
             if busy:
                 await asyncio.sleep(LINGER)
             group = self._take()
             busy = len(group) >= BUSY
             if group:
-                await asyncio.shield(self._commit(group))
+                await self._commit(group)
 
     def _take(self) -> list[_Entry]:
         group = [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_GROUP))]
@@ -103,21 +106,28 @@ class Writer:
             self._arrived.clear()
         return [entry for entry in group if not entry.answer.done()]
 
-    async def _commit(self, group: list[_Entry]) -> None:
+    async def _commit(self, group: list[_Entry], *, tries: int = 1) -> None:
         """Commit `group` together; if one spoils it for the others, each on its own."""
         try:
             answers = await self._transact(lambda connection: _apply(connection, group))
         except DatabaseUnavailable as error:
             _answer(group, [error] * len(group))
+        except asyncio.CancelledError:
+            _answer(group, [DatabaseUnavailable("the service stops", retry_after=PATIENCE)] * len(group))
+            raise
         except Exception as error:  # noqa: BLE001 - answered to each caller, who raises it
-            if len(group) == 1:
+            if len(group) == 1 and not (_was_thwarted(error) and tries < RACES):
                 _answer(group, [error])
                 return
-            log.warning("group_split", writes=len(group), error=repr(error))
+            log.warning("writes_repeated", writes=len(group), error=repr(error))
             for entry in group:
-                await self._commit([entry])
+                await self._commit([entry], tries=tries + 1)
         else:
             _answer(group, answers)
+
+
+def _was_thwarted(error: Exception) -> bool:
+    return getattr(getattr(error, "orig", None), "sqlstate", None) in _THWARTED
 
 
 def _apply(connection: Connection, group: list[_Entry]) -> list[Any]:

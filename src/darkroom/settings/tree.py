@@ -21,7 +21,8 @@ from pydantic import (
 from darkroom.settings import checks
 
 MIB = 1024 * 1024
-YEAR = 365 * 24 * 3600
+DAY = 24 * 3600
+YEAR = 365 * DAY
 
 Seconds = Annotated[float, Field(ge=0, le=YEAR, allow_inf_nan=False)]
 Bytes = Annotated[int, Field(ge=1024, le=1024 * MIB)]
@@ -134,7 +135,9 @@ class Service(Section):
         examples=["replace-with-a-long-random-text"],
         repr=False,
     )
-    link_lifetime: Seconds = Field(default=3600.0, ge=1, description="How long a link to a picture works, in seconds.")
+    link_lifetime: Seconds = Field(
+        default=3600.0, ge=1, le=7 * DAY, description="How long a link to a picture works, in seconds; 7 days at most."
+    )
     max_body_bytes: Bytes = Field(default=10 * MIB, description="Largest request body, in bytes.")
 
     @field_validator("host")
@@ -189,7 +192,7 @@ class Jobs(Section):
     max_tries: int = Field(default=5, ge=1, le=100, description="Tries at a media before it ends as ERROR.")
     retry: Retry = Field(default=Retry(), description="Waiting between tries.")
     job_timeout: Seconds = Field(
-        default=900.0, ge=1, description="Hard limit for one job, storage included, in seconds."
+        default=900.0, ge=1, description="Hard limit for a provider to make the pictures of one job, in seconds."
     )
     lease: Seconds = Field(
         default=30.0,

@@ -10,7 +10,8 @@ class Storage(Protocol):
 
     A store that does not answer, is full or may not be written raises
     `darkroom.errors.StorageUnavailable`; a key that is not there, `darkroom.errors.MissingObject`.
-    Nothing of the adapter's library gets out.
+    Their messages name no place: callers may see them, and `location` says it to operators. Nothing of the
+    adapter's library gets out. A key or prefix that is not of our making is a ValueError.
     """
 
     @property
@@ -23,7 +24,7 @@ class Storage(Protocol):
         ...
 
     def read(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from `start` to `end` (exclusive; None: all), in chunks of at most 1 MiB."""
+        """The bytes from `start` to `end` (exclusive; None: all), in chunks of at most 1 MiB. Past the end there are none."""
         ...
 
     async def delete_prefix(self, prefix: str) -> None:

@@ -123,7 +123,7 @@ class FolderStorage:
 
     def _unavailable(self, error: OSError) -> StorageUnavailable:
         why = _WHY.get(error.errno or 0) or error.strerror or type(error).__name__
-        return StorageUnavailable(f"Pictures cannot be kept in {self._root}: {why}.")
+        return StorageUnavailable(f"pictures cannot be kept: {why}")
 
     async def _opened(self, key: str, start: int, size: int) -> tuple[FileIO, bytes]:
         opening = asyncio.ensure_future(self._run(self._open, key, start, size))
@@ -137,7 +137,7 @@ class FolderStorage:
         try:
             file = FileIO(self._locate(key), opener=_without_following)
         except (FileNotFoundError, IsADirectoryError):
-            raise MissingObject(f"There is no file {key}.") from None
+            raise MissingObject(f"there is no file {key}") from None
         try:
             return file, os.pread(file.fileno(), size, start)
         except OSError:
@@ -189,9 +189,9 @@ class FolderStorage:
             raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
         with suppress(FileNotFoundError):
             _remove_tree(top)
-        for folder in self._ancestors(top)[:-1]:
-            if not _remove_if_empty(folder):
-                return
+        remaining = next((f for f in self._ancestors(top)[:-1] if not _remove_if_empty(f)), self._root)
+        with suppress(FileNotFoundError):
+            _sync_folder(remaining)  # what was cleared stays cleared: nobody would come for it again
 
     def _probe(self) -> None:
         self._prepare()
@@ -203,7 +203,7 @@ class FolderStorage:
         free = shutil.disk_usage(self._root).free
         if free < self._min_free:
             left = f"only {free >> 20} MiB of disk are left"
-            raise StorageUnavailable(f"Pictures can soon not be kept in {self._root}: {left}.")
+            raise StorageUnavailable(f"pictures can soon not be kept: {left}")
 
 
 def _step(start: int, end: int | None) -> int:

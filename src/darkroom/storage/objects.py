@@ -162,8 +162,8 @@ class ObjectStorage:
             yield
         except Exception as error:  # noqa: BLE001 - a panic of the library is a bare Exception
             if key is not None and isinstance(error, FileNotFoundError) and not _NO_BUCKET.search(str(error)):
-                raise MissingObject(f"There is no file {key}.") from None
-            raise StorageUnavailable(f"{self._location} cannot be used: {_why(error)}.") from None
+                raise MissingObject(f"there is no file {key}") from None
+            raise StorageUnavailable(f"pictures cannot be kept: {_why(error)}") from None
 
 
 def _pieces(chunk: bytes, at: int, start: int, end: int | None) -> Iterator[bytes]:
