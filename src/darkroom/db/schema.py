@@ -1,15 +1,19 @@
-"""Bringing the database to the schema that this version knows, and telling whether it is there."""
+"""Bringing the database to the schema that this version knows, and telling whether it is there.
+
+Alembic is imported only where there is something to migrate or to compare: a start finds nothing to do.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from alembic import command
-from alembic.config import Config
-from alembic.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, inspect, text
 
 from darkroom.db.session import Database
+from darkroom.errors import DatabaseUnavailable
+
+if TYPE_CHECKING:
+    from alembic.config import Config
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _LOCK = 0x6461726B  # "dark": one migration at a time among all processes
@@ -17,19 +21,36 @@ _LOCK = 0x6461726B  # "dark": one migration at a time among all processes
 
 @dataclass(frozen=True, slots=True)
 class SchemaState:
-    """The revision a database is at (None: empty), and the one that this version needs."""
+    """The revision a database is at (None: empty), and those that this version knows, the one it needs last."""
 
     current: str | None
-    head: str
+    known: tuple[str, ...]
+
+    @property
+    def head(self) -> str:
+        """The revision that this version needs."""
+        return self.known[-1]
 
     @property
     def is_current(self) -> bool:
         """Whether nothing is to be done."""
         return self.current == self.head
 
+    @property
+    def is_ahead(self) -> bool:
+        """Whether a later version made it what it is."""
+        return self.current is not None and self.current not in self.known
 
-def configuration() -> Config:
+
+def revisions() -> tuple[str, ...]:
+    """The revisions of this version, in order: each file of `versions` begins with its own, and they sort."""
+    return tuple(sorted(path.name.partition("_")[0] for path in (MIGRATIONS / "versions").glob("[0-9]*_*.py")))
+
+
+def configuration() -> "Config":
     """Alembic's configuration, without a file."""
+    from alembic.config import Config
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.set_main_option("path_separator", "os")
@@ -38,24 +59,56 @@ def configuration() -> Config:
 
 async def state(database: Database) -> SchemaState:
     """Where `database` is. Raises `DatabaseUnavailable`."""
-    return await database.read(_state)
+    return SchemaState(await database.read(_current), revisions())
 
 
 async def upgrade(database: Database) -> None:
-    """Run the migrations that `database` lacks, guarded against other processes that do the same."""
-    if not (await state(database)).is_current:
+    """Run the migrations that `database` lacks, guarded against other processes that do the same.
+
+    Raises `DatabaseUnavailable`, also if a later version of Darkroom has migrated it.
+    """
+    found = await state(database)
+    if found.is_ahead:
+        raise DatabaseUnavailable(f"the database is at revision {found.current}, made by a later version of Darkroom")
+    if not found.is_current:
         await database.transact(_upgrade)
 
 
-def _state(connection: Connection) -> SchemaState:
-    head = ScriptDirectory.from_config(configuration()).get_current_head()
-    assert head is not None
-    return SchemaState(MigrationContext.configure(connection).get_current_revision(), head)
+async def differences(database: Database) -> list[str]:
+    """In what the tables of `database` are not those that this version knows. Raises `DatabaseUnavailable`."""
+    return await database.transact(_differences)
+
+
+def _current(connection: Connection) -> str | None:
+    if not inspect(connection).has_table("alembic_version"):
+        return None
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
 def _upgrade(connection: Connection) -> None:
+    from alembic import command
+
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
     config = configuration()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _differences(connection: Connection) -> list[str]:
+    from alembic.autogenerate import compare_metadata
+    from alembic.migration import MigrationContext
+
+    from darkroom.db.tables import metadata
+
+    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+    return [_in_words(difference) for difference in compare_metadata(context, metadata)]
+
+
+def _in_words(difference: object) -> str:
+    """One of Alembic's tuples, such as `('add_column', None, 'media', Column(...))`; changes of a column are listed."""
+    first = difference[0] if isinstance(difference, list) else difference
+    assert isinstance(first, tuple)
+    kind, *parts = first
+    named = [part for part in parts if part is not None and not isinstance(part, dict)]
+    return " ".join([str(kind).replace("_", " "), *(str(getattr(part, "name", None) or part) for part in named)])

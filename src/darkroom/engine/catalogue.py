@@ -16,6 +16,9 @@ OUTPUT_FORMAT = {
     "description": "What the pictures are stored as. Left out: as the backend made them, untouched.",
 }
 
+LONGEST_ECHO = 100
+"""Characters of a name from a caller that an error repeats."""
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -74,8 +77,8 @@ class Catalogue:
 
 
 def validator_of(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
-    """A validator of parameters, compiled. Raises `ValueError` if `schema` is none."""
-    return jsonschema_rs.Draft202012Validator(dict(schema))
+    """A validator of parameters, compiled; its messages do not repeat the value. `ValueError` if `schema` is none."""
+    return jsonschema_rs.Draft202012Validator(dict(schema), mask="this")
 
 
 def with_output_format(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,7 +107,7 @@ def _as_invalid(error: jsonschema_rs.ValidationError, model: Model) -> InvalidRe
     path = [str(part) for part in error.instance_path]
     known = model.schema.get("properties", {})
     if not path and error.kind.name == "additionalProperties":
-        unknown = error.kind.as_dict()["unexpected"][0]
+        unknown = error.kind.as_dict()["unexpected"][0][:LONGEST_ECHO]
         return InvalidRequest(
             f"{model.name} has no parameter {unknown!r}; it takes: {', '.join(sorted(known))}",
             field=f"parameters.{unknown}",

@@ -1,7 +1,7 @@
 """The engine as one thing: what the surfaces call, and what runs beside them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -30,6 +30,9 @@ log = structlog.get_logger(__name__)
 
 REREAD = 2.0
 """Seconds after which a watcher looks at the row again: news may get lost."""
+
+RESTART = 1.0
+"""Seconds until a loop that broke is started again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +104,9 @@ class Engine:
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
         """Serve the lanes and keep house while the context is open; then stop gracefully."""
-        loops = [asyncio.create_task(worker.run(), name=f"worker {worker.lane}") for worker in self.workers]
-        leases = [asyncio.create_task(worker.keep_leases()) for worker in self.workers]
-        janitor = asyncio.create_task(self.janitor.run(), name="janitor")
-        for task in (*loops, *leases, janitor):
-            task.add_done_callback(_report_death)
+        loops = [_start(f"worker {worker.lane}", worker.run) for worker in self.workers]
+        leases = [_start(f"leases {worker.lane}", worker.keep_leases) for worker in self.workers]
+        janitor = _start("janitor", self.janitor.run)
         try:
             yield
         finally:
@@ -129,6 +130,17 @@ async def _cancel(*tasks: asyncio.Task[object]) -> None:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _report_death(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.critical("loop_died", loop=task.get_name(), exc_info=task.exception())
+def _start(name: str, loop: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+    return asyncio.create_task(_keep_going(name, loop), name=name)
+
+
+async def _keep_going(name: str, loop: Callable[[], Awaitable[None]]) -> None:
+    """Run `loop` to its end. One that breaks is a mistake of ours; without it nothing would go on."""
+    while True:
+        try:
+            await loop()
+        except Exception:
+            log.critical("loop_broke", loop=name, exc_info=True)
+            await asyncio.sleep(RESTART)
+        else:
+            return

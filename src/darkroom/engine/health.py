@@ -4,10 +4,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+import structlog
 from sqlalchemy import select
 
 from darkroom.engine.core import Engine
-from darkroom.errors import DarkroomError, Unavailable
+from darkroom.errors import Unavailable
+
+log = structlog.get_logger(__name__)
 
 PATIENCE = 5.0
 
@@ -43,6 +46,7 @@ async def _part(name: str, location: str, ask: Callable[[], Awaitable[None]]) ->
         return Part(name, location, f"no answer within {PATIENCE:g} s")
     except Unavailable as error:
         return Part(name, location, error.message)
-    except DarkroomError as error:
-        return Part(name, location, str(error))
+    except Exception as error:
+        log.exception("health_check_broke", part=name)
+        return Part(name, location, f"broke with {type(error).__name__}")
     return Part(name, location, None)

@@ -1,7 +1,7 @@
 """Repairs what crashes leave behind. Runs in every process that serves; any number may run at once."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,12 +12,14 @@ from darkroom.db import jobs, media, trash
 from darkroom.db.session import Database
 from darkroom.dispatch.base import Dispatcher
 from darkroom.engine.lifecycle import Lifecycle
-from darkroom.errors import NotFound, Unavailable
+from darkroom.errors import NotFound, StorageUnavailable, Unavailable
 from darkroom.storage.base import Storage
 
 log = structlog.get_logger(__name__)
 
 CHUNK = 100
+FAILURES = 3
+"""How many prefixes may resist before the store is left alone for now."""
 
 
 class Sweeper:
@@ -28,10 +30,22 @@ class Sweeper:
         self._storage = storage
 
     async def clear(self, prefixes: Sequence[str]) -> None:
-        """Remove all that is stored below `prefixes`. Raises `Unavailable`; what was not cleared stays noted."""
+        """Remove all that is stored below `prefixes`. Raises `Unavailable`; what was not cleared stays noted.
+
+        One that cannot be cleared does not keep the next ones, unless it looks as if none could.
+        """
+        failures: list[StorageUnavailable] = []
         for prefix in prefixes:
-            await self._storage.delete_prefix(prefix)
-            await self._database.write(_forget, prefix)
+            try:
+                await self._storage.delete_prefix(prefix)
+            except StorageUnavailable as error:
+                failures.append(error)
+                if len(failures) == FAILURES:
+                    break
+            else:
+                await self._database.write(_forget, prefix)
+        if failures:
+            raise failures[0]
 
 
 def _forget(connection: Connection, prefixes: Sequence[str]) -> list[None]:
@@ -43,7 +57,6 @@ def _forget(connection: Connection, prefixes: Sequence[str]) -> list[None]:
 class _Survey:
     due_lanes: list[str]
     leases_ran_out: bool
-    trash: list[str]
 
 
 class Janitor:
@@ -67,48 +80,68 @@ class Janitor:
         self._sweeper = sweeper
         self._lanes = lanes
         self._lease = lease
-        self._interval = interval.total_seconds()
+        self._interval = interval
         self._retention = retention
-        self._saw = lifecycle.now()
-        self._grace_until = self._saw
+        self._expected = lifecycle.now()
+        self._grace_until = self._expected
 
     async def run(self) -> None:
-        """Make a round every interval, until cancelled."""
+        """Look and tidy, each every interval, until cancelled. A store that is slow holds no look up."""
+        await asyncio.gather(self._repeat(self.look), self._repeat(self.tidy))
+
+    async def _repeat(self, chore: Callable[[], Awaitable[None]]) -> None:
         while True:
             try:
-                await self.round()
+                await chore()
             except Unavailable as error:
                 log.warning("janitor_waits", reason=error.message)
             except Exception:
-                log.exception("janitor_round_failed")
-            await asyncio.sleep(self._interval)
+                log.exception("janitor_failed")
+            await asyncio.sleep(self._interval.total_seconds())
 
     async def round(self) -> None:
         """Look once, and repair what there is. Raises `Unavailable`."""
-        now = self._lifecycle.now()
-        survey = await self._database.read(self._survey, now)
+        await self.look()
+        await self.tidy()
+
+    async def look(self) -> None:
+        """Wake the lanes that have due jobs; take the jobs whose lease ran out. Raises `Unavailable`."""
+        asked = self._lifecycle.now()
+        survey = await self._database.transact(lambda connection: self._survey(connection, asked))
         for lane in survey.due_lanes:
             self._dispatcher.wake(lane)
-        if survey.leases_ran_out and self._may_judge(now):
-            lost = await self._lifecycle.lose_expired(most=CHUNK)
-            log.warning("leases_ran_out", jobs=lost)
-        self._saw = now
-        await self._sweeper.clear(survey.trash)
+        if self._may_judge() and survey.leases_ran_out:
+            await self._lose()
+        self._expected = self._lifecycle.now() + self._interval
+
+    async def tidy(self) -> None:
+        """Clear the trash, enforce retention. Raises `Unavailable`."""
+        now = self._lifecycle.now()
+        await self._sweeper.clear(await self._database.read(trash.due, now, limit=CHUNK))
         if self._retention is not None:
             await self._retire(now - self._retention)
 
     def _survey(self, connection: Connection, now: datetime) -> _Survey:
-        return _Survey(
-            jobs.due_lanes(connection, self._lanes, now),
-            jobs.any_expired(connection, now),
-            trash.due(connection, now, limit=CHUNK),
-        )
+        return _Survey(jobs.due_lanes(connection, self._lanes, now), jobs.any_expired(connection, now))
 
-    def _may_judge(self, now: datetime) -> bool:
-        """After a time without sight of the database, the workers had none either: let them beat once first."""
-        if now - self._saw > self._lease:
+    def _may_judge(self) -> bool:
+        """Whether a lease that ran out says that its worker is gone.
+
+        A look that comes late, or that the database takes long to answer (it is a transaction like those that
+        extend leases, and waits for the same lock), says that workers could not have extended theirs: let them,
+        first.
+        """
+        now = self._lifecycle.now()
+        if now - self._expected > self._lease / 2:
             self._grace_until = now + self._lease / 2
         return now >= self._grace_until
+
+    async def _lose(self) -> None:
+        lost = CHUNK
+        while lost == CHUNK:
+            lost = await self._lifecycle.lose_expired(most=CHUNK)
+            if lost:
+                log.warning("leases_ran_out", jobs=lost)
 
     async def _retire(self, before: datetime) -> None:
         for media_id in await self._database.read(media.ended_before, before, limit=CHUNK):

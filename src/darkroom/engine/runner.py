@@ -41,6 +41,8 @@ log = structlog.get_logger(__name__)
 LONGEST_TRACEBACK = 16_000
 PROGRESS_INTERVAL = 0.5
 INSISTING = Backoff(base=0.2, cap=5.0)
+LANDING = 2.0
+"""Seconds that a put gets to end when its job is stopped: what lands later is not cleared with the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Run:
         self.phase = Phase.MAKING
         self._route: Route | None = None
         self._ref = task.job.provider_ref
+        self._unsaved: str | None = None
         self._reached = 0
         self._told = float("-inf")
 
@@ -83,23 +86,31 @@ class Run:
         """Make the pictures and complete the media, or record why not. Raises nothing that is expected."""
         try:
             try:
-                pictures, cost = await self._generate()
-                self.phase = Phase.AT_HAND
-                report = await self._develop(pictures, cost)
-            except (LeaseLost, DatabaseUnavailable):
+                await self._carry_out()
+            except LeaseLost:
                 raise
             except Exception as error:  # noqa: BLE001 - every failure of a job is recorded with it
                 await self._fail(error)
-            else:
-                self.phase = Phase.REPORTING
-                await self._insist(lambda: self._tools.lifecycle.report(reporting.complete, report))
         except LeaseLost:
             await self.abandon()
 
+    async def _carry_out(self) -> None:
+        pictures, cost = await self._generate()
+        self.phase = Phase.AT_HAND
+        report = await self._develop(pictures, cost)
+        self.phase = Phase.REPORTING
+        await self._insist(lambda: self._tools.lifecycle.report(reporting.complete, report))
+
     async def release(self) -> None:
-        """Give the job back: this process stops. The backend goes on; another worker resumes there."""
+        """Give the job back, the try uncounted. The backend goes on; another worker resumes there."""
         item = reporting.Release(self.task.job.id, self._tools.lifecycle.now(), self._tools.worker)
-        await self._end(lambda: self._tools.lifecycle.report(reporting.release, item))
+
+        async def give_back() -> None:
+            if self._unsaved is not None:
+                await self._save(self._unsaved)
+            await self._tools.lifecycle.report(reporting.release, item)
+
+        await self._end(give_back)
 
     async def let_go(self) -> None:
         """Stop the backend and end the job: it was cancelled."""
@@ -131,32 +142,42 @@ class Run:
 
     async def _generate(self) -> tuple[dict[int, Produced], Decimal | None]:
         route = self._route = self._pick_route()
-        pictures: dict[int, Produced] = {}
-        cost: Decimal | None = None
         request = self._request(route)
+        limit = asyncio.timeout(self._tools.job_timeout.total_seconds())
         try:
-            async with (
-                asyncio.timeout(self._tools.job_timeout.total_seconds()),
-                aclosing(route.provider.generate(request, resume=self._ref)) as events,  # type: ignore[type-var]
-            ):
-                async for event in events:
-                    match event:
-                        case Accepted(ref=ref):
-                            await self._accepted(route, ref)
-                        case Progress(step=step, total=total):
-                            await self._progress(step, total)
-                        case Preview():
-                            pass  # a picture on its way is for those who watch, and is never kept
-                        case Produced(index=index):
-                            pictures[index] = event
-                        case Finished(cost=cost):
-                            break
+            async with limit:
+                pictures, cost = await self._follow(route, request)
         except TimeoutError as error:
+            if not limit.expired():
+                raise
             await self.stop_backend()
-            limit = self._tools.job_timeout.total_seconds()
-            raise Transient(f"{route.provider_name} took longer than {limit:g} s") from error
+            seconds = self._tools.job_timeout.total_seconds()
+            raise Transient(f"{route.provider_name} took longer than {seconds:g} s") from error
+        except asyncio.CancelledError as error:
+            if _is_cancelled():
+                raise
+            raise Transient(f"{route.provider_name} broke off by itself") from error
         if sorted(pictures) != list(range(request.n)):
             raise InvalidOutput(f"{route.provider_name} returned {len(pictures)} of {request.n} pictures")
+        return pictures, cost
+
+    async def _follow(self, route: Route, request: Request) -> tuple[dict[int, Produced], Decimal | None]:
+        pictures: dict[int, Produced] = {}
+        cost: Decimal | None = None
+        events = route.provider.generate(request, resume=self._ref)
+        async with aclosing(events):  # type: ignore[type-var]
+            async for event in events:
+                match event:
+                    case Accepted(ref=ref):
+                        await self._accepted(ref)
+                    case Progress(step=step, total=total):
+                        await self._progress(step, total)
+                    case Preview():
+                        pass  # a picture on its way is for those who watch, and is never kept
+                    case Produced(index=index):
+                        pictures[index] = event
+                    case Finished(cost=cost):
+                        break
         return pictures, cost
 
     def _pick_route(self) -> Route:
@@ -174,9 +195,19 @@ class Run:
         parameters = {name: value for name, value in media.parameters.items() if name != "output_format"}
         return Request(media.id, self.task.job.id, media.prompt, route.model, parameters)
 
-    async def _accepted(self, route: Route, ref: str) -> None:
-        self._ref = ref
-        await self._insist(lambda: self._tools.lifecycle.accept(self.task, provider=route.provider_name, ref=ref))
+    async def _accepted(self, ref: str) -> None:
+        """Save `ref`. If the job is another's by now, which cannot know of `ref`, nobody will ask for it again."""
+        self._ref = self._unsaved = ref
+        try:
+            await self._insist(lambda: self._save(ref))
+        except LeaseLost:
+            await self.stop_backend()
+            raise
+
+    async def _save(self, ref: str) -> None:
+        assert self._route is not None
+        await self._tools.lifecycle.accept(self.task, provider=self._route.provider_name, ref=ref)
+        self._unsaved = None
 
     async def _progress(self, step: int, total: int) -> None:
         """Save progress, but not more often than someone could read it."""
@@ -228,7 +259,16 @@ class Run:
         )  # fmt: skip
 
     async def _put(self, key: str, content: bytes, content_type: str) -> None:
-        await self._insist(lambda: self._tools.storage.put(key, content, content_type=content_type))
+        await self._insist(lambda: self._land(key, content, content_type))
+
+    async def _land(self, key: str, content: bytes, content_type: str) -> None:
+        """Put, and if the job is stopped meanwhile, wait for the end: no file may appear after the clean-up."""
+        putting = asyncio.ensure_future(self._tools.storage.put(key, content, content_type=content_type))
+        try:
+            await asyncio.shield(putting)
+        except asyncio.CancelledError:
+            await asyncio.wait([putting], timeout=LANDING)
+            raise
 
     # Record
 
@@ -272,8 +312,19 @@ class Run:
 
 def as_failure(error: Exception, provider: str | None) -> Failure:
     """What is saved of `error`. The text of an error that is not ours stays in the traceback: it may say too much."""
-    story = "".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:]
+    story = _storable("".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:])
     if isinstance(error, DarkroomError):
-        return Failure(error.code, error.message, error.retryable, provider, story)
+        return Failure(error.code, _storable(error.message), error.retryable, provider, story)
     what = f"{provider or 'the job'} broke with {type(error).__name__}"
     return Failure("provider_crashed", what, retryable=True, provider=provider, traceback=story)
+
+
+def _storable(text: str) -> str:
+    """`text` without what no database takes: NULs and lone surrogates. A backend's own words may hold any."""
+    return text.replace("\0", "").encode(errors="replace").decode()
+
+
+def _is_cancelled() -> bool:
+    """Whether someone cancelled this task; else a CancelledError came out of what it called."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -18,11 +18,13 @@ from darkroom.media.events import CancelRequested, Deleted, MediaEvent
 log = structlog.get_logger(__name__)
 
 PAUSE = 1.0
-"""Seconds between claims while the database does not answer."""
-
+"""Seconds between claims, and between heartbeats, while the database does not answer."""
 
 PATIENCE = 5.0
 """Seconds for releasing jobs when the process stops."""
+
+LAST_WORD = 1.0
+"""Seconds for ending jobs that could not be released."""
 
 
 class Reason(Enum):
@@ -31,6 +33,7 @@ class Reason(Enum):
     CANCELLED = auto()
     DELETED = auto()
     LOST = auto()
+    OUT_OF_TOUCH = auto()
     RELEASED = auto()
 
 
@@ -71,7 +74,7 @@ class Worker:
         self._stopping = False
 
     async def run(self) -> None:
-        """Claim and start jobs until `stop_claiming`; keep their leases meanwhile and afterwards."""
+        """Claim and start jobs until `stop_claiming`."""
         while not self._stopping:
             free = self._concurrency - len(self._held)
             if free <= 0:
@@ -85,11 +88,19 @@ class Worker:
                 await self._due()
 
     async def run_only(self, media_id: UUID) -> bool:
-        """Claim the one due job of a media and see it through; False: there was none to claim."""
+        """Claim the one due job of a media and see it through; False: there was none to claim.
+
+        Cancelled meanwhile, it gives the job back.
+        """
         tasks = await self._tools.lifecycle.claim(self.lane, 1, worker=self._tools.worker, only=media_id)
-        for task in tasks:
-            self._start(task)
-            await asyncio.wait([held.task for held in self._held.values()])
+        running = [self._start(task) for task in tasks]
+        keeping = asyncio.create_task(self.keep_leases())
+        try:
+            await asyncio.gather(*map(asyncio.shield, running))
+        finally:
+            await self.finish(timedelta(0))
+            keeping.cancel()
+            await asyncio.wait([keeping])
         return bool(tasks)
 
     def stop_claiming(self) -> None:
@@ -98,7 +109,7 @@ class Worker:
         self._slot.set()
 
     async def finish(self, grace: timedelta) -> None:
-        """Give running jobs `grace` to end; release those that did not."""
+        """Give running jobs `grace` to end; release those that did not. Takes at most 6 s more than `grace`."""
         tasks = [held.task for held in self._held.values()]
         if not tasks:
             return
@@ -108,71 +119,86 @@ class Worker:
         _, stuck = await asyncio.wait(tasks, timeout=PATIENCE)
         for task in stuck:  # the database does not take the release: the lease will run out
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if stuck:
+            await asyncio.wait(stuck, timeout=LAST_WORD)
 
     async def keep_leases(self) -> None:
         """Extend the leases of what runs, three times a lease, until cancelled."""
+        rest = self._lease / 3
         while True:
-            await asyncio.sleep(self._lease / 3)
-            if self._held:
-                await self._beat(tuple(self._held))
+            await asyncio.sleep(rest)
+            answered = not self._held or await self._beat(tuple(self._held))
+            rest = self._lease / 3 if answered else min(PAUSE, self._lease / 3)
 
     async def _claim(self, most: int) -> Sequence[Task]:
         try:
             return await self._tools.lifecycle.claim(self.lane, most, worker=self._tools.worker)
         except DatabaseUnavailable as error:
             log.warning("no_claim", lane=self.lane, reason=error.message)
-            await asyncio.sleep(PAUSE)
-            return ()
+        except Exception:
+            log.exception("claim_failed", lane=self.lane)
+        await asyncio.sleep(PAUSE)
+        return ()
 
-    def _start(self, task: Task) -> None:
+    def _start(self, task: Task) -> asyncio.Task[None]:
         run = Run(self._tools, task)
         running = asyncio.create_task(self._see_through(run), name=f"job {task.job.id}")
-        self._held[task.job.id] = _Held(run, running, self._time() + self._lease)
+        held = self._held[task.job.id] = _Held(run, running, self._time() + self._lease)
         if self._stopping:
-            self._held[task.job.id].stop(Reason.RELEASED)
+            held.reason = Reason.RELEASED  # a task that is cancelled before its first step would do nothing at all
+        return running
 
     async def _see_through(self, run: Run) -> None:
         job_id = run.task.job.id
         try:
-            with self._bus.listening(run.task.media.id, self._hear):
-                await run.make()
-        except asyncio.CancelledError:
-            await self._stopped(run, self._held[job_id].reason)
+            reason = await self._make(run, self._held[job_id])
+            if reason is not None:
+                await self._stopped(run, reason)
         except Exception:
             log.exception("job_broke_off", media_id=str(run.task.media.id), job_id=str(job_id))
         finally:
             del self._held[job_id]
             self._slot.set()
 
-    async def _stopped(self, run: Run, reason: Reason | None) -> None:
-        log.info("job_stopped", job_id=str(run.task.job.id), reason=reason and reason.name)
+    async def _make(self, run: Run, held: _Held) -> Reason | None:
+        """Run to the end, or until stopped: then why."""
+        try:
+            if held.reason is None:
+                with self._bus.listening(run.task.media.id, self._hear):
+                    await run.make()
+        except asyncio.CancelledError:
+            if held.reason is None:
+                raise
+            held.task.uncancel()  # what is to be done now has timeouts of its own, which look at this
+        return held.reason
+
+    async def _stopped(self, run: Run, reason: Reason) -> None:
+        log.info("job_stopped", job_id=str(run.task.job.id), reason=reason.name)
         match reason:
             case Reason.CANCELLED:
                 await run.let_go()
-            case Reason.RELEASED:
+            case Reason.RELEASED | Reason.OUT_OF_TOUCH:
                 await run.release()
             case Reason.DELETED:
                 await run.stop_backend()
                 await run.abandon()
             case Reason.LOST:
                 await run.abandon()
-            case None:
-                raise asyncio.CancelledError
 
     def _hear(self, event: MediaEvent) -> None:
         held = self._held.get(event.job_id)
         if held is not None and isinstance(event, CancelRequested | Deleted):
             held.stop(Reason.DELETED if isinstance(event, Deleted) else Reason.CANCELLED)
 
-    async def _beat(self, jobs: tuple[UUID, ...]) -> None:
-        """Extend the leases of `jobs`, a snapshot: what is claimed meanwhile is not judged by the answer."""
+    async def _beat(self, jobs: tuple[UUID, ...]) -> bool:
+        """Extend the leases of `jobs`, a snapshot: what is claimed meanwhile is not judged. False: no answer."""
         sent = self._time()
         try:
             kept = await self._tools.lifecycle.heartbeat(jobs)
-        except DatabaseUnavailable:
+        except Exception as error:  # noqa: BLE001 - whatever it is, the leases are at stake
+            log.warning("no_heartbeat", lane=self.lane, error=repr(error))
             self._give_up_what_ran_out()
-            return
+            return False
         for job_id in jobs:
             held = self._held.get(job_id)
             if held is None:
@@ -183,12 +209,13 @@ class Worker:
                 held.stop(Reason.CANCELLED)
             else:
                 held.lease_until = sent + self._lease
+        return True
 
     def _give_up_what_ran_out(self) -> None:
         """Another worker may have these by now. Those whose bytes are here wait for the database's word."""
         for held in tuple(self._held.values()):
             if held.lease_until < self._time() and held.run.phase is Phase.MAKING:
-                held.stop(Reason.LOST)
+                held.stop(Reason.OUT_OF_TOUCH)
 
     def _time(self) -> float:
         return asyncio.get_running_loop().time()

@@ -57,6 +57,10 @@ RETRYABLE = frozenset({Status.ERROR, Status.CANCELLED})
 """A person may have these tried again."""
 
 
+class IllegalMove(RuntimeError):
+    """A media or job was not where the table of legal moves has it: a mistake of ours, and nothing is written."""
+
+
 def sources(legal: Moves[State], to: State) -> frozenset[State]:
     """The states from which `to` may be reached: the condition of the write that makes the move."""
     return frozenset(now for now, targets in legal.items() if to in targets)

@@ -25,6 +25,7 @@ class Ask:
 
 def cancel(connection: Connection, items: Sequence[Ask]) -> list[Answer[None]]:
     """Cancel queued media at once; ask the workers of the others to let go."""
+    media.hold(connection, [item.media_id for item in items])
     answers = [_cancel(connection, item) for item in items]
     logs.add(connection, events_of(answers))
     return answers
@@ -38,14 +39,12 @@ def _cancel(connection: Connection, item: Ask) -> Answer[None]:
         return Done(None, after_cancel(connection, jobs.last_of(connection, item.media_id), item.at))
     if jobs.request_cancel(connection, live.job_id, item.at):
         return Done(None, (CancelRequested(item.media_id, live.job_id, item.at),))
-    now = media.live_job(connection, item.media_id)
-    if now is not None and now.job_id != live.job_id:
-        return _cancel(connection, item)  # it went on to another job meanwhile: look again
-    return no_such_media(item.media_id) if now is None else _conflict(now.status, sources(LEGAL, Status.CANCELLED))
+    return _conflict(live.status, sources(LEGAL, Status.CANCELLED))
 
 
 def retry(connection: Connection, items: Sequence[Ask]) -> list[Answer[str]]:
     """Put ended media back into the queue, with a new job and all their tries. Answers with the lane."""
+    media.hold(connection, [item.media_id for item in items])
     answers = [_retry(connection, item) for item in items]
     logs.add(connection, events_of(answers))
     return answers
@@ -63,6 +62,7 @@ def _retry(connection: Connection, item: Ask) -> Answer[str]:
 
 def remove(connection: Connection, items: Sequence[Ask]) -> list[Answer[None]]:
     """Delete media, whatever their status; the store is cleared afterwards."""
+    media.hold(connection, [item.media_id for item in items])
     return [_remove(connection, item) for item in items]
 
 

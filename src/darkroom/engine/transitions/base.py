@@ -55,13 +55,19 @@ def lease_lost(job_id: UUID) -> LeaseLost:
     return LeaseLost(f"job {job_id} is not running any more")
 
 
+def with_jobs(connection: Connection, items: Sequence[ReportT]) -> list[tuple[ReportT, Job | None]]:
+    """Each item with its job, locked; None: it is not running, or an item before this one ends it."""
+    held = jobs.hold(connection, [item.job_id for item in items])
+    return [(item, held.pop(item.job_id, None)) for item in items]
+
+
 def for_each_held(
     connection: Connection, items: Sequence[ReportT], end: Callable[[ReportT, Job], tuple[MediaEvent, ...]]
 ) -> list[Answer[None]]:
     """Do `end` with each item whose job is still its worker's, and write down what happened."""
-    held = jobs.hold(connection, [item.job_id for item in items])
     answers: list[Answer[None]] = [
-        Done(None, end(item, held[item.job_id])) if item.job_id in held else lease_lost(item.job_id) for item in items
+        Done(None, end(item, job)) if job is not None else lease_lost(item.job_id)
+        for item, job in with_jobs(connection, items)
     ]
     logs.add(connection, events_of(answers))
     return answers

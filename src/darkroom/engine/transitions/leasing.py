@@ -70,6 +70,7 @@ class Beat:
 
 def heartbeat(connection: Connection, items: Sequence[Beat]) -> list[Done[Mapping[UUID, datetime | None]]]:
     """Extend leases. Answers with the jobs still held, and when each was asked to cancel."""
+    jobs.hold(connection, [job_id for item in items for job_id in item.jobs])  # locks are taken in one order
     return [Done(jobs.extend(connection, item.jobs, item.until)) for item in items]
 
 

@@ -20,6 +20,7 @@ from darkroom.engine.transitions.base import (
     for_each_held,
     lease_lost,
     prefix_of,
+    with_jobs,
 )
 from darkroom.media.events import Accepted, Completed, Failed, MediaEvent, Progressed, Released, Stored
 from darkroom.media.model import Failure, File, Job
@@ -38,12 +39,20 @@ class Accept(Report):
 
 def accept(connection: Connection, items: Sequence[Accept]) -> list[Answer[None]]:
     """Save the backends' own ids."""
-    answers: list[Answer[None]] = []
-    for item in items:
-        if jobs.accept(connection, item.job_id, provider=item.provider, ref=item.ref):
-            answers.append(Done(None, (Accepted(item.media_id, item.job_id, item.at, item.provider),)))
-        else:
-            answers.append(lease_lost(item.job_id))
+    held = jobs.hold(connection, [item.job_id for item in items])
+    rows = [
+        {"the_id": item.job_id, "the_provider": item.provider, "the_ref": item.ref}
+        for item in items
+        if item.job_id in held
+    ]
+    if rows:
+        jobs.accept(connection, rows)
+    answers: list[Answer[None]] = [
+        Done(None, (Accepted(item.media_id, item.job_id, item.at, item.provider),))
+        if item.job_id in held
+        else lease_lost(item.job_id)
+        for item in items
+    ]
     logs.add(connection, events_of(answers))
     return answers
 
@@ -58,14 +67,17 @@ class Step:
 
 def progress(connection: Connection, items: Sequence[Step]) -> list[Done[None]]:
     """Save how far jobs are. One that is no longer live is passed over: its worker hears of it elsewhere."""
-    events = [item.event for item in items]
-    rows = [
-        {"the_job": event.job_id, "progress": {"step": event.step, "total": event.total}, "updated_at": event.at}
-        for event in events
-    ]
-    media.set_progress(connection, rows)
-    tell(connection, [item.event for item in items if item.milestone])
-    return [Done(None, (event,)) for event in events]
+    held = jobs.hold(connection, [item.event.job_id for item in items])
+    live = [item for item in items if item.event.job_id in held]
+    if live:
+        media.set_progress(connection, [_progress(held[item.event.job_id], item.event) for item in live])
+        logs.add(connection, [item.event for item in live if item.milestone])
+    return [Done(None, (item.event,) if item.event.job_id in held else ()) for item in items]
+
+
+def _progress(job: Job, event: Progressed) -> dict[str, Any]:
+    progress = {"step": event.step, "total": event.total}
+    return {"the_id": job.media_id, "progress": progress, "updated_at": event.at}
 
 
 def tell(connection: Connection, items: Sequence[MediaEvent]) -> list[Done[None]]:
@@ -87,27 +99,24 @@ class Complete(Report):
 
 def complete(connection: Connection, items: Sequence[Complete]) -> list[Answer[None]]:
     """Write files, jobs and media: COMPLETED."""
-    held = jobs.hold(connection, [item.job_id for item in items])
-    ours = [item for item in items if item.job_id in held]
+    pairs = with_jobs(connection, items)
+    ours = [(item, job) for item, job in pairs if job is not None]
     if ours:
-        jobs.end(connection, JobState.SUCCEEDED, [_ended(item, item.provider, cost=item.cost) for item in ours])
-        rows = [
-            {
-                "id": held[item.job_id].media_id, "updated_at": item.at, "completed_at": item.at,
-                "error": None, "cost": item.cost,
-            }
-            for item in ours
-        ]  # fmt: skip
-        media.advance(connection, Status.COMPLETED, rows, counts=True)
-        files.add(connection, [file for item in ours for file in item.files])
-    answers = [
-        _completed(held[item.job_id], item) if item.job_id in held else lease_lost(item.job_id) for item in items
-    ]
+        jobs.end(connection, JobState.SUCCEEDED, [_ended(item, item.provider, cost=item.cost) for item, _ in ours])
+        media.advance(connection, Status.COMPLETED, [_completed_row(item, job) for item, job in ours], counts=True)
+        files.add(connection, [file for item, _ in ours for file in item.files])
+    answers = [_completed(item, job) if job is not None else lease_lost(item.job_id) for item, job in pairs]
     logs.add(connection, events_of(answers))
     return answers
 
 
-def _completed(job: Job, item: Complete) -> Answer[None]:
+def _completed_row(item: Complete, job: Job) -> dict[str, Any]:
+    return {
+        "id": job.media_id, "updated_at": item.at, "completed_at": item.at, "error": None, "cost": item.cost,
+    }  # fmt: skip
+
+
+def _completed(item: Complete, job: Job) -> Answer[None]:
     return Done(None, (*item.stored, Completed(job.media_id, job.id, item.at, len(item.files))))
 
 
