@@ -10,7 +10,7 @@ from starlette.middleware.cors import CORSMiddleware
 from darkroom import __version__
 from darkroom.api import problems
 from darkroom.api.deps import Options
-from darkroom.api.middleware import BodyLimit, HostGuard
+from darkroom.api.middleware import BodyLimit, HostGuard, SafetyHeaders
 from darkroom.api.native import router
 from darkroom.engine.core import Engine
 
@@ -20,6 +20,9 @@ ask for it at `GET /media/{media_id}` until its status is `COMPLETED`, then fetc
 
 Every error is `application/problem+json` (RFC 9457) and names the field that is wrong.
 """
+
+
+EXPOSED = ("Location", "Idempotent-Replayed", "Preference-Applied", "Retry-After", "ETag", "Content-Range")
 
 
 def create_app(open_engine: Callable[[], AbstractAsyncContextManager[Engine]], options: Options) -> FastAPI:
@@ -55,10 +58,18 @@ def _add_middleware(app: FastAPI, options: Options) -> None:
             allow_origins=options.cors_origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
-            expose_headers=["Location", "Idempotent-Replayed", "Preference-Applied", "Retry-After", "ETag"],
+            expose_headers=[
+                "Location",
+                "Idempotent-Replayed",
+                "Preference-Applied",
+                "Retry-After",
+                "ETag",
+                "Content-Range",
+            ],
         )
     if options.hosts is not None:
         app.add_middleware(HostGuard, hosts=options.hosts)
+    app.add_middleware(SafetyHeaders)
 
 
 def _openapi(app: FastAPI) -> dict[str, object]:

@@ -21,7 +21,7 @@ class BodyLimit:
             await self._app(scope, receive, send)
             return
         declared = Headers(scope=scope).get("content-length", "0")
-        if declared.isdigit() and int(declared) > self._most:
+        if declared.isdecimal() and int(declared) > self._most:
             await self._refuse(scope, receive, send)
             return
         await self._count(scope, receive, send)
@@ -57,6 +57,28 @@ class BodyLimit:
 
 class _TooMuch(BaseException):
     """Passes through the framework's `except Exception` on its way out."""
+
+
+class SafetyHeaders:
+    """Has browsers neither guess at what an answer is, nor frame it, nor tell others of a signed link."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def marked(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [*message["headers"], *_SAFETY]
+            await send(message)
+
+        await self._app(scope, receive, marked if scope["type"] == "http" else send)
+
+
+_SAFETY = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+)
 
 
 class HostGuard:

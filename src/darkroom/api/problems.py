@@ -11,11 +11,17 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
+from darkroom.api.declared import allowed_methods, known_names
 from darkroom.errors import DarkroomError
 
 log = structlog.get_logger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
+LONGEST_NAME = 200
+RETRYABLE = (429, 503)
+RETRY_AFTER = {
+    "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 1}}
+}
 
 
 class FieldProblem(BaseModel):
@@ -41,11 +47,13 @@ Responses = dict[int | str, dict[str, Any]]
 
 def responses(*statuses: int) -> Responses:
     """The OpenAPI declaration of error answers with these statuses."""
+    return {status: _declared(status) for status in statuses}
+
+
+def _declared(status: int) -> dict[str, Any]:
     schema = {"$ref": "#/components/schemas/Problem"}
-    return {
-        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
-        for status in statuses
-    }
+    answer = {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: {"schema": schema}}}
+    return answer | ({"headers": RETRY_AFTER} if status in RETRYABLE else {})
 
 
 def render(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
@@ -60,7 +68,7 @@ def of_error(error: DarkroomError) -> Response:
         title=error.title, status=error.status, detail=error.message, code=error.code, errors=errors
     )  # fmt: skip
     headers = {}
-    if error.status in (429, 503):
+    if error.status in RETRYABLE:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
     return render(problem, headers)
 
@@ -82,10 +90,13 @@ async def _darkroom_error(request: Request, error: Exception) -> Response:
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    errors = [_field_problem(item) for item in error.errors()]
+    return _invalid([_field_problem(item, request) for item in error.errors()], 422)
+
+
+def _invalid(errors: list[FieldProblem], status: int) -> Response:
     problem = Problem(
         title="The request is not valid",
-        status=422,
+        status=status,
         detail="; ".join(f"{item.field}: {item.message}" for item in errors),
         code="invalid_request",
         errors=errors,
@@ -93,16 +104,33 @@ async def _validation_error(request: Request, error: Exception) -> Response:
     return render(problem)
 
 
-def _field_problem(item: Mapping[str, Any]) -> FieldProblem:
-    if item["type"] == "json_invalid":
-        return FieldProblem(field="body", message=f"this is not JSON: {item['ctx']['error']}")
-    return FieldProblem(field=_name(item["loc"]), message=printable(item["msg"].removeprefix("Value error, ")))
+def _field_problem(item: Mapping[str, Any], request: Request) -> FieldProblem:
+    return FieldProblem(field=_name(item["loc"]), message=printable(_message(item, request)))
+
+
+def _message(item: Mapping[str, Any], request: Request) -> str:
+    match item["type"]:
+        case "json_invalid":
+            return f"this is not JSON: {item['ctx']['error']}"
+        case "model_attributes_type":
+            return "must be a JSON object, sent with Content-Type: application/json"
+        case "extra_forbidden":
+            known = known_names(request.app, request.url.path, request.method, item["loc"][0])
+            return f"there is no such field; there are: {', '.join(known)}"
+        case "string_unicode":
+            return "may not hold half of a surrogate pair"
+        case "string_pattern_mismatch":
+            return "must be visible ASCII characters, without a space"
+    message: str = item["msg"]
+    return message.removeprefix("Value error, ")
 
 
 def _name(location: Sequence[Any]) -> str:
-    parts = [str(part) for part in location]
-    inside = parts[1:] if parts[0] in ("body", "query", "path", "header", "cookie") else parts
-    return printable(".".join(inside)) or parts[0]
+    """The field's name, dotted; of what is no JSON at all, `body`."""
+    parts = [str(part) for part in location if part != "[key]"]
+    is_position = len(location) == 2 and location[0] == "body" and isinstance(location[1], int)
+    inside = [] if is_position else parts[1:]
+    return printable(".".join(inside))[:LONGEST_NAME] or parts[0]
 
 
 def printable(text: str) -> str:
@@ -112,14 +140,29 @@ def printable(text: str) -> str:
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if error.status_code == HTTPStatus.BAD_REQUEST and error.__cause__ is not None:
+        return _invalid([FieldProblem(field="body", message=_unreadable(error.__cause__))], error.status_code)
     phrase = HTTPStatus(error.status_code).phrase
-    problem = Problem(
-        title=phrase,
-        status=error.status_code,
-        detail=printable(str(error.detail)),
-        code=phrase.lower().replace(" ", "_"),
-    )
-    return render(problem, error.headers)
+    headers, detail = dict(error.headers or {}), str(error.detail)
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = ", ".join(allowed_methods(request.app, request.url.path))
+        detail = f"this path takes {headers['Allow']}"
+    elif error.status_code == HTTPStatus.NOT_FOUND:
+        detail = "there is nothing at this path"
+    problem = Problem(title=phrase, status=error.status_code, detail=detail, code=phrase.lower().replace(" ", "_"))
+    return render(problem, headers)
+
+
+def _unreadable(cause: BaseException) -> str:
+    """Why a body could not be read, which the framework answers with 400."""
+    match cause:
+        case UnicodeError():
+            return "must be UTF-8"
+        case RecursionError():
+            return "is nested too deeply"
+        case ValueError():
+            return "holds a number that is too long"
+    return "cannot be read"
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:

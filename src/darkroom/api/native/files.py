@@ -7,35 +7,40 @@ from datetime import UTC, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
 from darkroom.api.deps import EngineDep, Options, OptionsDep
 from darkroom.api.native import schemas
 from darkroom.api.native.media import answer
-from darkroom.api.problems import Problem, Responses, render, responses
+from darkroom.api.problems import FieldProblem, Problem, Responses, render, responses
 from darkroom.errors import NotFound
 from darkroom.media.model import File
 
 router = APIRouter(tags=["files"])
 
-_RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})")
+_RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})", re.IGNORECASE)
 _PICTURE: dict[str, Any] = {
     kind: {"schema": {"type": "string", "format": "binary"}} for kind in ("image/png", "image/jpeg", "image/webp")
 }
+_CONTENT_RANGE = {"Content-Range": {"description": "Which part.", "required": True, "schema": {"type": "string"}}}
 _BYTES: Responses = {
     200: {"description": "The picture", "content": _PICTURE},
-    206: {"description": "A part of it", "content": _PICTURE},
+    206: {"description": "A part of it", "content": _PICTURE, "headers": _CONTENT_RANGE},
     304: {"description": "The caller has it already"},
 }
-Index = Annotated[int, Query(ge=0, le=1000, description="Which picture, from 0.")]
+MOST_FILES = 1000
 
 
 @router.get(
     "/media/content/{media_id}", response_model=schemas.ContentLink, responses=responses(404, 409, 422, 503)
 )  # fmt: skip
 async def content_link(
-    media_id: UUID, request: Request, engine: EngineDep, options: OptionsDep, index: Index = 0
+    media_id: UUID,
+    request: Request,
+    engine: EngineDep,
+    options: OptionsDep,
+    index: Annotated[int, Query(ge=0, le=MOST_FILES, description="Which picture, from 0.")] = 0,
 ) -> Response:
     """Make a link to a picture that works without credentials until it expires."""
     file = await engine.queries.file(media_id, index)
@@ -53,6 +58,7 @@ def _own_link(file: File, expires_at: datetime, request: Request, options: Optio
     return f"{base}/media/{file.media_id}/files/{file.index}?expires={expires}&signature={signature}"
 
 
+@router.head("/media/{media_id}/files/{index}", include_in_schema=False)
 @router.get(
     "/media/{media_id}/files/{index}",
     response_class=Response,
@@ -60,7 +66,8 @@ def _own_link(file: File, expires_at: datetime, request: Request, options: Optio
 )
 async def file_bytes(
     media_id: UUID,
-    index: int,
+    index: Annotated[int, Path(ge=0, le=MOST_FILES, description="Which picture, from 0.")],
+    request: Request,
     engine: EngineDep,
     options: OptionsDep,
     thumbnail: Annotated[bool, Query(description="A WebP of at most 384 px instead.")] = False,
@@ -81,14 +88,22 @@ async def file_bytes(
         return Response(status_code=304, headers=headers)
     if thumbnail:
         return await _whole_thumbnail(file, engine, headers)
+    headers |= {"Content-Length": str(file.bytes), "Accept-Ranges": "bytes"}
+    if request.method == "HEAD":
+        return Response(headers=headers, media_type=file.content_type)
     part = _part_of(range_, file.bytes) if if_range in (None, etag) else None
     if part is _UNSATISFIABLE:
-        problem = Problem(
-            title="Range Not Satisfiable", status=416, code="range_not_satisfiable",
-            detail=f"the picture has {file.bytes} bytes",
-        )  # fmt: skip
-        return render(problem, {"Content-Range": f"bytes */{file.bytes}"})
+        return _not_satisfiable(file)
     return await _stream(file, part, engine, headers)
+
+
+def _not_satisfiable(file: File) -> Response:
+    problem = Problem(
+        title="Range Not Satisfiable", status=416, code="range_not_satisfiable",
+        detail=f"the picture has {file.bytes} bytes, the first of them is 0",
+        errors=[FieldProblem(field="Range", message=f"must be within bytes=0-{file.bytes - 1}")],
+    )  # fmt: skip
+    return render(problem, {"Content-Range": f"bytes */{file.bytes}"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +120,7 @@ _UNSATISFIABLE = Part(0, 0)
 def _part_of(header: str | None, size: int) -> Part | None:
     """The part that a Range header (RFC 9110, 14.2) asks for. None: everything, also where it is not understood."""
     found = _RANGE.fullmatch((header or "").strip())
-    if found is None or found[0] == "bytes=-":
+    if found is None or not any(found.groups()):
         return None
     first, last = found.groups()
     if not first:
@@ -129,7 +144,6 @@ def _headers(file: File, etag: str, *, thumbnail: bool, download: bool) -> dict[
         "ETag": etag,
         "Cache-Control": "private, max-age=31536000, immutable",
         "Content-Disposition": f'{disposition}; filename="{file.media_id}-{file.index}.{extension}"',
-        "X-Content-Type-Options": "nosniff",
     }
 
 
@@ -142,7 +156,7 @@ async def _whole_thumbnail(file: File, engine: EngineDep, headers: dict[str, str
 
 async def _stream(file: File, part: Part | None, engine: EngineDep, headers: dict[str, str]) -> Response:
     wanted = part or Part(0, file.bytes)
-    headers |= {"Content-Length": str(wanted.end - wanted.start), "Accept-Ranges": "bytes"}
+    headers["Content-Length"] = str(wanted.end - wanted.start)
     if part is not None:
         headers["Content-Range"] = f"bytes {part.start}-{part.end - 1}/{file.bytes}"
     chunks = engine.storage.read(file.key, start=wanted.start, end=wanted.end)

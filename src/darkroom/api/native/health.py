@@ -5,21 +5,30 @@ from fastapi import APIRouter, Response
 from darkroom.api.deps import EngineDep
 from darkroom.api.native import schemas
 from darkroom.api.native.media import answer
+from darkroom.api.problems import RETRY_AFTER
 from darkroom.engine import health
 
 router = APIRouter(tags=["health"])
 
 
+@router.head("/healthz", include_in_schema=False)
 @router.get("/healthz", response_model=schemas.Health)
 async def alive() -> Response:
     """Say that the process is alive."""
     return answer(schemas.Health())
 
 
+@router.head("/readyz", include_in_schema=False)
 @router.get(
     "/readyz",
     response_model=schemas.Readiness,
-    responses={503: {"model": schemas.Readiness, "description": "Something it stands on does not answer"}},
+    responses={
+        503: {
+            "model": schemas.Readiness,
+            "description": "Something it stands on does not answer",
+            "headers": RETRY_AFTER,
+        }
+    },
 )
 async def ready(engine: EngineDep) -> Response:
     """Say whether the service can serve, and name what does not answer."""

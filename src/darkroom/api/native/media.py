@@ -1,23 +1,26 @@
 """Ask for pictures, and for what became of them."""
 
 import re
-from datetime import datetime
+from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel
+from starlette.exceptions import HTTPException
 
 from darkroom.api.deps import EngineDep
 from darkroom.api.native import schemas
+from darkroom.api.native.requests import GenerateRequest, ListQuery
 from darkroom.api.problems import Responses, responses
-from darkroom.engine.queries import Filter, Located
-from darkroom.media.states import ENDED, Status
+from darkroom.engine.queries import Located
+from darkroom.errors import Unavailable
+from darkroom.media.states import ENDED
 
 router = APIRouter(tags=["media"])
 
 LONGEST_WAIT = 60.0
-_WAIT = re.compile(r"(?:^|[,;\s])wait(?:\s*=\s*\"?(\d{1,6})\"?)?(?=$|[,;\s])", re.IGNORECASE)
+_WAIT = re.compile(r"(?:^|[,;\s])wait(?:\s*=\s*\"?([0-9]+)\"?)?(?=$|[,;\s])", re.IGNORECASE)
 
 IdempotencyKey = Annotated[
     str | None,
@@ -46,17 +49,29 @@ def seconds_to_wait(prefer: str | None) -> float | None:
     return min(float(found[1]), LONGEST_WAIT) if found[1] else LONGEST_WAIT
 
 
-ENDED_ALREADY: Responses = {200: {"model": schemas.Media, "description": "It ended while the caller waited"}}
+_HEADERS = {
+    "Location": {
+        "description": "The media.",
+        "required": True,
+        "schema": {"type": "string", "format": "uri-reference"},
+    },
+    "Idempotent-Replayed": {"description": "The key was known.", "schema": {"type": "string", "const": "true"}},
+    "Preference-Applied": {"description": "The caller waited.", "schema": {"type": "string", "const": "wait"}},
+}
+_ACCEPTED: Responses = {
+    200: {"model": schemas.Media, "description": "It ended while the caller waited", "headers": _HEADERS},
+    202: {"description": "It is durable, and will end", "headers": _HEADERS},
+}
 
 
 @router.post(
     "/media/generate",
     status_code=202,
     response_model=schemas.Media,
-    responses=ENDED_ALREADY | responses(400, 404, 413, 422, 503),
+    responses=_ACCEPTED | responses(400, 404, 413, 422, 503),
 )
 async def generate(
-    request: schemas.GenerateRequest,
+    request: GenerateRequest,
     engine: EngineDep,
     idempotency_key: IdempotencyKey = None,
     prefer: Prefer = None,
@@ -69,35 +84,29 @@ async def generate(
         headers["Idempotent-Replayed"] = "true"
     if wait is not None:
         headers["Preference-Applied"] = "wait"
-        located = await engine.wait(located.media.id, at_most=wait)
+        located = await _wait_for(located, engine, at_most=wait)
     ended = wait is not None and located.media.status in ENDED
     return answer(schemas.media_out(located), 200 if ended else 202, headers)
 
 
+async def _wait_for(accepted: Located, engine: EngineDep, *, at_most: float) -> Located:
+    """The media once it has ended, or later on. It is accepted: a database that fails now changes nothing of that."""
+    try:
+        return await engine.wait(accepted.media.id, at_most=at_most)
+    except Unavailable:
+        return accepted
+
+
+@router.api_route("/media/generate", methods=["GET", "DELETE"], include_in_schema=False)
+async def generate_is_no_media() -> Response:
+    """Answer 405 here: `GET /media/{media_id}` would take the word for an id."""
+    raise HTTPException(HTTPStatus.METHOD_NOT_ALLOWED)
+
+
 @router.get("/media", response_model=schemas.MediaPage, responses=responses(422, 503))
-async def list_media(
-    engine: EngineDep,
-    cursor: Annotated[UUID | None, Query(description="`next_cursor` of the page before.")] = None,
-    limit: Annotated[int, Query(ge=1, le=100, description="Most items a page.")] = 20,
-    status: Annotated[Status | None, Query(description="Only these.")] = None,
-    model: Annotated[schemas.Text | None, Query(max_length=100, description="Only of this model.")] = None,
-    tag: Annotated[schemas.Text | None, Query(max_length=100, description="Only with this tag.")] = None,
-    q: Annotated[
-        schemas.Text | None, Query(max_length=200, description="Only with all these words in the prompt.")
-    ] = None,
-    created_after: Annotated[datetime | None, Query(description="Only made at or after this.")] = None,
-    created_before: Annotated[datetime | None, Query(description="Only made before this.")] = None,
-) -> Response:
+async def list_media(engine: EngineDep, query: Annotated[ListQuery, Query()]) -> Response:
     """List media, newest first."""
-    wanted = Filter(
-        status=status,
-        model=model,
-        tag=tag,
-        q=q,
-        created_after=schemas.as_utc(created_after),
-        created_before=schemas.as_utc(created_before),
-    )
-    page = await engine.queries.page(wanted, cursor=cursor, limit=limit)
+    page = await engine.queries.page(query.filter(), cursor=query.cursor, limit=query.limit)
     items = [schemas.media_out(Located(media, None)) for media in page.items]
     return answer(
         schemas.MediaPage(items=items, next_cursor=str(page.next_cursor) if page.next_cursor else None)

@@ -1,108 +1,15 @@
-"""The native API's shapes, in and out."""
+"""What callers are shown."""
 
-import json
-import math
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, Field
 
-from darkroom.engine.intake import Order
 from darkroom.engine.queries import Brief, Located
 from darkroom.media import model
 from darkroom.media.states import JobState, Status
-
-LONGEST_PROMPT = 32_000
-MOST_METADATA_BYTES = 4096
-DEEPEST = 16
-
-
-def storable(value: Any) -> Any:
-    """`value` if every database can keep it: no NUL, no half of a surrogate pair, no infinite number."""
-    level = [value]
-    for _ in range(DEEPEST):
-        for item in level:
-            _check_scalar(item)
-        level = [child for item in level for child in _children(item)]
-        if not level:
-            return value
-    raise ValueError(f"may be nested at most {DEEPEST} deep")
-
-
-def _children(item: Any) -> list[Any]:
-    if isinstance(item, Mapping):
-        return [*item.keys(), *item.values()]
-    return list(item) if isinstance(item, list | tuple) else []
-
-
-def _check_scalar(item: Any) -> None:
-    if isinstance(item, str):
-        if "\x00" in item:
-            raise ValueError("may not hold a NUL character")
-        if not item.isascii() and any("\ud800" <= character <= "\udfff" for character in item):
-            raise ValueError("may not hold half of a surrogate pair")
-    elif isinstance(item, float) and not math.isfinite(item):
-        raise ValueError("numbers must be finite")
-
-
-def _not_blank(prompt: str) -> str:
-    if not prompt.strip():
-        raise ValueError("must say something: 1 to 32,000 characters")
-    return prompt
-
-
-def _small(metadata: dict[str, str]) -> dict[str, str]:
-    size = len(json.dumps(metadata, ensure_ascii=False).encode())
-    if size > MOST_METADATA_BYTES:
-        raise ValueError(f"may have at most {MOST_METADATA_BYTES} bytes as JSON; this has {size}")
-    return metadata
-
-
-Storable = AfterValidator(storable)
-Text = Annotated[str, Storable]
-Prompt = Annotated[str, Field(min_length=1, max_length=LONGEST_PROMPT), Storable, AfterValidator(_not_blank)]
-Tag = Annotated[str, Field(min_length=1, max_length=100), Storable]
-Metadata = Annotated[dict[str, str], Storable, AfterValidator(_small)]
-
-
-class GenerateRequest(BaseModel):
-    """A prompt and how to make it a picture."""
-
-    model_config = ConfigDict(
-        extra="forbid",
-        strict=True,
-        json_schema_extra={"examples": [{"prompt": "a lighthouse at dusk", "parameters": {"width": 768, "seed": 7}}]},
-    )
-
-    prompt: Prompt = Field(description="What the picture shows.")
-    model: Annotated[str, Field(min_length=1, max_length=100), Storable] | None = Field(
-        default=None, description="A name from `GET /models`; left out: the default one."
-    )
-    parameters: Annotated[dict[str, Any], Storable] = Field(
-        default={}, description="Parameters of the model: `GET /models/{name}` has their schema."
-    )
-    priority: int = Field(default=0, ge=-100, le=100, description="Higher goes first.")
-    tags: list[Tag] = Field(default=[], max_length=16, description="To find the media by.")
-    metadata: Metadata = Field(default={}, description="Kept and shown, not looked at; at most 4 kB.")
-    max_tries: int | None = Field(
-        default=None, ge=1, le=100, description="Tries before it ends as ERROR; left out: the service's setting."
-    )
-
-    def order(self, idempotency_key: str | None) -> Order:
-        """The same, for the engine."""
-        return Order(
-            prompt=self.prompt,
-            model=self.model,
-            parameters=self.parameters,
-            priority=self.priority,
-            tags=tuple(self.tags),
-            metadata=self.metadata,
-            max_tries=self.max_tries,
-            idempotency_key=idempotency_key,
-        )
 
 
 class Progress(BaseModel):
@@ -375,8 +282,3 @@ def error_out(failure: model.Failure | None) -> Error | None:
 def cost_out(cost: Decimal | None) -> Cost | None:
     """A cost as it is shown."""
     return None if cost is None else Cost(amount=f"{cost:f}")
-
-
-def as_utc(at: datetime | None) -> datetime | None:
-    """A time from a query; one without a zone is in UTC."""
-    return at.replace(tzinfo=UTC) if at is not None and at.tzinfo is None else at

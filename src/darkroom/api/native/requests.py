@@ -1,0 +1,184 @@
+"""What callers send, checked in form: whether the model takes it, the engine says."""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from darkroom.engine.intake import Order
+from darkroom.engine.queries import Filter
+from darkroom.media.states import Status
+
+LONGEST_PROMPT = 32_000
+MOST_METADATA_BYTES = 4096
+MOST_FIELDS = 100
+MOST_VALUES = 10_000
+DEEPEST = 16
+EARLIEST = datetime(1970, 1, 2, tzinfo=UTC)
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+LATEST = datetime(9999, 12, 30, tzinfo=UTC)
+
+
+def storable(value: Any) -> Any:
+    """`value` if every database can keep it: no NUL, no half of a surrogate pair, no infinite number, not too much."""
+    level, left = [value], MOST_VALUES
+    for _ in range(DEEPEST):
+        left -= len(level)
+        if left < 0:
+            raise ValueError(f"may hold at most {MOST_VALUES} values")
+        for item in level:
+            _check_scalar(item)
+        level = [child for item in level for child in _children(item)]
+        if not level:
+            return value
+    raise ValueError(f"may be nested at most {DEEPEST} deep")
+
+
+def _children(item: Any) -> list[Any]:
+    if isinstance(item, Mapping):
+        return [*item.keys(), *item.values()]
+    return list(item) if isinstance(item, list | tuple) else []
+
+
+def _check_scalar(item: Any) -> None:
+    if isinstance(item, str):
+        if "\x00" in item:
+            raise ValueError("may not hold a NUL character")
+        if not item.isascii() and any("\ud800" <= character <= "\udfff" for character in item):
+            raise ValueError("may not hold half of a surrogate pair")
+    elif isinstance(item, float) and not math.isfinite(item):
+        raise ValueError("numbers must be finite")
+
+
+def _not_blank(prompt: str) -> str:
+    if not prompt.strip():
+        raise ValueError("must say something: 1 to 32,000 characters")
+    return prompt
+
+
+def _whole(number: Any) -> Any:
+    """JSON has one kind of number: 7.0 is 7."""
+    return int(number) if isinstance(number, float) and number.is_integer() else number
+
+
+def _written_out(instant: Any) -> Any:
+    """A number would be taken for seconds since 1970, or for milliseconds."""
+    if isinstance(instant, str) and not _DATE.match(instant):
+        raise ValueError("must be a time as in RFC 3339, such as 2026-11-23T12:00:00Z")
+    return instant
+
+
+def _few(metadata: Any) -> Any:
+    """Look before each entry is looked at: a body holds millions."""
+    if isinstance(metadata, Mapping) and len(metadata) > MOST_METADATA_BYTES:
+        raise ValueError(f"may have at most {MOST_METADATA_BYTES} bytes as JSON; this has {len(metadata)} entries")
+    return metadata
+
+
+def _small(metadata: dict[str, str]) -> dict[str, str]:
+    size = len(json.dumps(metadata, ensure_ascii=False).encode())
+    if size > MOST_METADATA_BYTES:
+        raise ValueError(f"may have at most {MOST_METADATA_BYTES} bytes as JSON; this has {size}")
+    return metadata
+
+
+Storable = AfterValidator(storable)
+NO_NUL = r"^[^\x00]*$"
+Text = Annotated[str, Field(json_schema_extra={"pattern": NO_NUL}), Storable]
+Prompt = Annotated[
+    str,
+    Field(min_length=1, max_length=LONGEST_PROMPT, json_schema_extra={"pattern": r"^[^\x00]*[^\x00\s][^\x00]*$"}),
+    Storable,
+    AfterValidator(_not_blank),
+]
+Name = Annotated[Text, Field(min_length=1, max_length=100)]
+Whole = BeforeValidator(_whole)
+Instant = Annotated[datetime, BeforeValidator(_written_out)]
+Metadata = Annotated[
+    dict[str, Text],
+    Field(json_schema_extra={"propertyNames": {"pattern": NO_NUL}}),
+    BeforeValidator(_few),
+    Storable,
+    AfterValidator(_small),
+]
+
+
+class GenerateRequest(BaseModel):
+    """A prompt and how to make it a picture."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        strict=True,
+        json_schema_extra={"examples": [{"prompt": "a lighthouse at dusk", "parameters": {"width": 768, "seed": 7}}]},
+    )
+
+    prompt: Prompt = Field(description="What the picture shows.")
+    model: Name | None = Field(default=None, description="A name from `GET /models`; left out: the default one.")
+    parameters: Annotated[dict[str, Any], Storable] = Field(
+        default={}, description="Parameters of the model: `GET /models/{name}` has their schema."
+    )
+    priority: Annotated[int, Field(ge=-100, le=100), Whole] = Field(default=0, description="Higher goes first.")
+    tags: list[Name] = Field(default=[], max_length=16, description="To find the media by.")
+    metadata: Metadata = Field(default={}, description="Kept and shown, not looked at; at most 4 kB.")
+    max_tries: Annotated[int, Field(ge=1, le=100), Whole] | None = Field(
+        default=None, description="Tries before it ends as ERROR; left out: the service's setting."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, body: Any) -> Any:
+        if isinstance(body, Mapping) and len(body) > MOST_FIELDS:
+            raise ValueError(f"has {len(body)} fields; there are only: {', '.join(cls.model_fields)}")
+        return body
+
+    def order(self, idempotency_key: str | None) -> Order:
+        """The same, for the engine."""
+        return Order(
+            prompt=self.prompt,
+            model=self.model,
+            parameters=self.parameters,
+            priority=self.priority,
+            tags=tuple(self.tags),
+            metadata=self.metadata,
+            max_tries=self.max_tries,
+            idempotency_key=idempotency_key,
+        )
+
+
+class ListQuery(BaseModel):
+    """What to list. A filter that is not known is refused: ignored, it would show more than was asked for."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cursor: UUID | None = Field(default=None, description="`next_cursor` of the page before.")
+    limit: int = Field(default=20, ge=1, le=100, description="Most items a page.")
+    status: Status | None = Field(default=None, description="Only these.")
+    model: Text | None = Field(default=None, max_length=100, description="Only of this model.")
+    tag: Text | None = Field(default=None, max_length=100, description="Only with this tag.")
+    q: Text | None = Field(default=None, max_length=200, description="Only with all these words in the prompt.")
+    created_after: Instant | None = Field(default=None, description="Only made at or after this.")
+    created_before: Instant | None = Field(default=None, description="Only made before this.")
+
+    def filter(self) -> Filter:
+        """The same, for the engine."""
+        return Filter(
+            status=self.status,
+            model=self.model,
+            tag=self.tag,
+            q=self.q,
+            created_after=as_utc(self.created_after),
+            created_before=as_utc(self.created_before),
+        )
+
+
+def as_utc(at: datetime | None) -> datetime | None:
+    """A time from a query; without a zone it is in UTC, and one at which nothing can be made is moved nearer."""
+    if at is None:
+        return None
+    aware = at.replace(tzinfo=UTC) if at.tzinfo is None else at
+    return min(max(aware, EARLIEST), LATEST)

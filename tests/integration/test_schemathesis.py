@@ -1,0 +1,33 @@
+"""The schema is true: a fuzzer driven by it finds nothing on the running service."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from services.app import RunApp
+
+TESTS = Path(__file__).parents[1]
+SECONDS = 120
+
+
+@pytest.mark.timeout(SECONDS + 30)
+def test_schemathesis_finds_nothing(run_app: RunApp, sqlite_url: str, tmp_path: Path) -> None:
+    with run_app(database_url=sqlite_url) as app:
+        run = subprocess.run(
+            [
+                *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{app.url}/openapi.json"),
+                *("--checks", "all", "--phases", "examples,coverage,fuzzing,stateful", "--mode", "all"),
+                *("--max-examples", "25", "--seed", "1", "--generation-deterministic"),
+                *("--continue-on-failure", "--no-color"),
+            ],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
+            env=os.environ | {"SCHEMATHESIS_HOOKS": "services.fuzzing_hooks", "PYTHONPATH": str(TESTS)},
+            check=False,
+        )
+    assert run.returncode == 0, run.stdout + run.stderr
