@@ -1,18 +1,43 @@
 """The tree of commands."""
 
+from typing import Annotated
+
 import typer
 
-from darkroom.cli import serve
+from darkroom import __version__
+from darkroom.cli import db, doctor, documents, generate, media, models, serve
+from darkroom.cli.exits import CODES
 
 app = typer.Typer(
     name="darkroom",
-    help="Prompts go in, pictures come out, none is lost, none is paid twice.",
-    no_args_is_help=True,
+    epilog=CODES,
+    rich_markup_mode=None,  # plain help: it is there in half the time
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serve.serve)
+app.command("generate", epilog=CODES)(generate.generate)
+app.command("models")(models.models)
+app.add_typer(media.app, name="media")
+app.add_typer(db.app, name="db")
+app.command("doctor")(doctor.doctor)
+app.command("settings")(documents.settings)
+app.command("openapi")(documents.openapi)
+app.command("reference")(documents.reference)
 
 
-@app.callback()
-def root() -> None:
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"darkroom {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
     """Prompts go in, pictures come out, none is lost, none is paid twice."""
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())

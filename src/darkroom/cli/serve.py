@@ -1,15 +1,20 @@
 """`darkroom serve`: API, workers and janitor."""
 
 import os
+import signal
+import socket
 import sys
 from pathlib import Path
+from types import FrameType
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from darkroom.cli.exits import BAD_SETTINGS, complain
+from darkroom.cli.exits import FAILED, CommandError
 
 if TYPE_CHECKING:
+    from uvicorn import Config
+
     from darkroom.settings import Settings
 
 GRACE_FOR_REQUESTS = 5
@@ -32,14 +37,30 @@ def serve(
 
     from darkroom import settings as settings_module
     from darkroom import telemetry
+    from darkroom.cli.configuration import explained
 
-    try:
+    with explained():
         settings = settings_module.load()
         telemetry.set_up(level=settings.log_level, style=settings.log_format)
+    listener = _bind(settings.host, settings.port)
+    with explained():
         _prepare(settings)
-    except settings_module.SettingsError as error:
-        complain(str(error), BAD_SETTINGS)
-    _listen(settings)
+    _greet(settings, listener.getsockname()[1])
+    _listen(settings, listener)
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """The address, taken but not yet answering. Child processes may inherit it."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        raise CommandError(
+            f"cannot listen on {host}, port {port}: {error.strerror}; choose another with --port", FAILED
+        ) from error
+    listener.set_inheritable(True)
+    return listener
 
 
 def _prepare(settings: "Settings") -> None:
@@ -47,22 +68,17 @@ def _prepare(settings: "Settings") -> None:
     import asyncio
 
     from darkroom.db import schema
-    from darkroom.errors import DatabaseUnavailable
     from darkroom.wiring import open_engine
 
     async def prepare() -> None:
         async with open_engine(settings) as engine:
             await schema.upgrade(engine.database)
 
-    try:
-        asyncio.run(prepare())
-    except DatabaseUnavailable as error:
-        complain(f"DARKROOM_DATABASE_URL: {error.message}: {error.__cause__}", BAD_SETTINGS)
+    asyncio.run(prepare())
 
 
-def _listen(settings: "Settings") -> None:
+def _listen(settings: "Settings", listener: socket.socket) -> None:
     import uvicorn
-    from uvicorn.supervisors import Multiprocess
 
     from darkroom.asgi import application
 
@@ -77,14 +93,30 @@ def _listen(settings: "Settings") -> None:
         server_header=False,
         log_config=None,
     )
-    socket = config.bind_socket()
-    _greet(settings, socket.getsockname()[1])
     if settings.processes > 1:
-        Multiprocess(config, sockets=[socket]).run()
-        return
+        _supervise(config, listener)
+    else:
+        _run(config, listener)
+
+
+def _run(config: "Config", listener: socket.socket) -> None:
+    import uvicorn
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)  # uvicorn raises the signal again once it has stopped
     server = uvicorn.Server(config)
-    server.run(sockets=[socket])
-    sys.exit(0 if server.started else 1)
+    server.run(sockets=[listener])
+    sys.exit(0 if server.started else FAILED)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    sys.exit(0)
+
+
+def _supervise(config: "Config", listener: socket.socket) -> None:
+    from uvicorn.supervisors import Multiprocess
+
+    Multiprocess(config, sockets=[listener]).run()
 
 
 def _greet(settings: "Settings", port: int) -> None:

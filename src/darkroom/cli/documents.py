@@ -1,0 +1,35 @@
+"""What Darkroom says of itself: the reference of its settings, its API and its commands."""
+
+from typing import Annotated, Literal
+
+import typer
+
+Form = Literal["env", "markdown", "toml"]
+
+
+def settings(
+    form: Annotated[Form, typer.Option("--format", help="An .env file, a document, or a darkroom.toml.")] = "env",
+) -> None:
+    """Print every setting with its description and default."""
+    from darkroom.settings_reference import render_reference
+
+    typer.echo(render_reference(form), nl=False)
+
+
+def openapi() -> None:
+    """Print the OpenAPI document of the API."""
+    from pydantic import SecretStr
+
+    from darkroom.asgi import application
+    from darkroom.cli import shown
+    from darkroom.settings import Settings
+
+    unused = SecretStr("signs nothing: no request is answered")  # without one, a secret would be made and kept
+    shown.print_json(application(Settings(secret=unused), working=False).openapi())
+
+
+def reference(context: typer.Context) -> None:
+    """Print the reference of the commands, as Markdown."""
+    from darkroom.cli.commands_reference import render_commands
+
+    typer.echo(render_commands(context.find_root()), nl=False)
