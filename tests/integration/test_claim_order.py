@@ -35,10 +35,8 @@ def submit(store: Store, *, at: datetime = START, lane: str = "default", priorit
     return done.result
 
 
-def claim(
-    store: Store, most: int, *, at: datetime = START, lane: str = "default", **options: Any
-) -> list[leasing.Task]:
-    item = leasing.Claim(lane, most, "w", at, LEASE, **options)
+def claim(store: Store, most: int, *, at: datetime = START, lane: str = "default", only: UUID | None = None) -> Any:
+    item = leasing.Claim(lane, most, "w", at, LEASE, only)
     ((done,),) = (store.run(lambda it: leasing.claim(it, [item])),)
     return done.result
 
@@ -49,9 +47,8 @@ def claimed(store: Store, most: int, **options: Any) -> list[UUID]:
 
 def test_the_higher_priority_goes_first_and_then_the_older(store: Store) -> None:
     rng = random.Random(4)
-    made = [
-        submit(store, at=START + timedelta(seconds=rng.randrange(5)), priority=rng.randint(-2, 2)) for _ in range(40)
-    ]
+    times = [START + timedelta(seconds=rng.randrange(5)) for _ in range(40)]
+    made = [submit(store, at=at, priority=rng.randint(-2, 2)) for at in times]
     expected = [it.id for it in sorted(made, key=lambda it: (-it.priority, it.created_at, it.id))]
     later = START + timedelta(seconds=9)
     assert [*claimed(store, 7, at=later), *claimed(store, 1, at=later), *claimed(store, 100, at=later)] == expected

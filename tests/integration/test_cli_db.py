@@ -1,6 +1,8 @@
 """`darkroom db`, the real process, and what it rests on."""
 
 import asyncio
+import subprocess
+import sys
 
 import pytest
 from alembic.script import ScriptDirectory
@@ -22,6 +24,22 @@ def execute(url: str, statement: str) -> None:
 def test_the_revisions_are_those_of_the_migrations() -> None:
     scripts = ScriptDirectory.from_config(schema.configuration())
     assert list(schema.revisions()) == [script.revision for script in scripts.walk_revisions()][::-1]
+
+
+def test_a_start_with_nothing_to_migrate_does_without_alembic(sqlite_url: str) -> None:
+    code = """
+import asyncio, sys
+from darkroom.db import schema
+from darkroom.db.session import open_database
+
+async def start():
+    async with open_database(sys.argv[1]).running() as database:
+        await schema.upgrade(database)
+
+asyncio.run(start())
+assert "alembic" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code, sqlite_url], check=True, timeout=60)
 
 
 def test_an_empty_database_is_upgraded(darkroom: Command, empty_postgres_url: str) -> None:

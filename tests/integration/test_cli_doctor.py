@@ -1,5 +1,6 @@
 """`darkroom doctor` and `darkroom openapi`, the real process."""
 
+import shutil
 import socket
 from typing import Any
 
@@ -75,10 +76,10 @@ def test_a_server_is_asked(free: Command, sqlite_app: App) -> None:
 
 
 def test_a_server_that_is_not_ready_is_told(free: Command, run_app: RunApp, sqlite_url: str) -> None:
-    (free.folder / "file").touch()
-    with run_app(database_url=sqlite_url, storage_url=f"file://{free.folder}/pictures") as app:
-        (free.folder / "pictures").rmdir() if (free.folder / "pictures").is_dir() else None
-        (free.folder / "pictures").touch()
+    pictures = free.folder / "pictures"
+    with run_app(database_url=sqlite_url, storage_url=pictures.as_uri()) as app:
+        shutil.rmtree(pictures, ignore_errors=True)
+        pictures.touch()  # a folder no more
         ended = free("doctor", "--server", app.url, "--json")
     assert ended.code == 1
     assert set(wrong(ended.json)) == {"storage"}

@@ -93,11 +93,3 @@ def test_options_override_the_settings(darkroom: Command) -> None:
     _, err = process.communicate(timeout=30)
     assert (darkroom.folder / "elsewhere" / "darkroom.db").is_file()
     assert f"http://127.0.0.1:{port}" in err
-
-
-def test_a_start_migrates_without_alembic_where_there_is_nothing_to_do(make_server: MakeServer) -> None:
-    server = make_server().start()
-    server.terminate()
-    again = make_server(data_dir=server.folder / "data")
-    again.start()
-    assert not any("alembic" in part.path for part in again.process.memory_maps())

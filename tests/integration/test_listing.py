@@ -110,15 +110,12 @@ def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(media, "STEPS", 2)
 
 
-HOUR = [
-    (None, None),
-    (START + timedelta(minutes=20), None),
-    (START + timedelta(minutes=7), START + timedelta(minutes=40)),
-]
+FROM, LATE, TO = (START + timedelta(minutes=n) for n in (7, 20, 40))
+TIMES = [(None, None), (LATE, None), (FROM, TO)]
 FILTERS = [
     Filter(owner, status, model, tag, q, after, before)
     for owner, status, model, tag, q, (after, before) in product(
-        [None, "ann"], [None, Status.COMPLETED], [None, "flux"], [None, "sea"], [None, "strasse", "dusk LIGHT"], HOUR
+        [None, "ann"], [None, Status.COMPLETED], [None, "flux"], [None, "sea"], [None, "strasse", "dusk LIGHT"], TIMES
     )
 ]
 

@@ -18,7 +18,7 @@ class Options:
     public_url: str | None = None
     hosts: tuple[str, ...] | None = None
     cors_origins: tuple[str, ...] = ()
-    max_body_bytes: int = 10 * 1024 * 1024
+    max_body_bytes: int = 1024 * 1024
     link_lifetime: timedelta = timedelta(hours=1)
 
 

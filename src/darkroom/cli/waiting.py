@@ -38,7 +38,7 @@ async def until_ended(
     pause, cancelled = SHORTEST_PAUSE, False
     async with _under_way(api, media) as nap:
         while True:
-            status = await _patiently(api, f"/media/jobs/{media['job_id']}/status")
+            status = await _patiently(api, f"/media/jobs/{media['job_id']}/status", until=deadline)
             show(status)
             if status["status"] in ("COMPLETED", "ERROR", "CANCELLED"):
                 break
@@ -66,15 +66,15 @@ async def _under_way(api: Api, media: Json) -> AsyncIterator["Nap"]:
         yield nap
 
 
-async def _patiently(api: Api, path: str) -> Json:
-    """What is at `path`, also if the server is away for a moment."""
+async def _patiently(api: Api, path: str, *, until: float = float("inf")) -> Json:
+    """What is at `path`, also if the server is away for a moment; not later than `until`."""
     loop = asyncio.get_running_loop()
-    deadline = loop.time() + PATIENCE
+    until = min(until, loop.time() + PATIENCE)
     while True:
         try:
             return await api.get(path)
         except Unreachable:
-            if loop.time() > deadline:
+            if loop.time() > until:
                 raise
             await asyncio.sleep(LONGEST_PAUSE)
 

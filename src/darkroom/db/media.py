@@ -240,6 +240,8 @@ def page(connection: Connection, wanted: Filter, *, cursor: UUID | None, limit: 
         # A window is fixed by its ends, not by a count: no row is passed over when others leave meanwhile.
         end = connection.execute(_index(wanted, cursor).offset(WINDOW - 1).limit(1)).scalar() if others else None
         matches = _index(wanted, cursor, end).where(*others)
+        if wanted.tag is not None:
+            matches = matches.join(media, media.c.id == tags.c.media_id)
         found += connection.execute(matches.limit(limit + 1 - len(found))).all()
         if len(found) > limit:
             return Page(_load(connection, found[:limit]), found[limit - 1].id)
@@ -251,16 +253,17 @@ def page(connection: Connection, wanted: Filter, *, cursor: UUID | None, limit: 
 
 def _index(wanted: Filter, before: UUID | None, end: UUID | None = None) -> Select[Any]:
     """The ids from before `before` to `end`, newest first, that pass what the leading index answers."""
-    statement = select(media.c.id).where(media.c.owner == wanted.owner)
-    key: ColumnElement[UUID] = media.c.id
     if wanted.tag is not None:
-        key = tags.c.media_id
-        statement = statement.join(tags, key == media.c.id).where(tags.c.tag == wanted.tag)
-    elif wanted.status is not None:
-        statement = statement.where(media.c.status == wanted.status)
-    elif wanted.model is not None:
-        statement = statement.where(media.c.model == wanted.model)
-    return statement.where(*_bounds(wanted, key, before, end)).order_by(key.desc())
+        key: ColumnElement[UUID] = tags.c.media_id
+        leading = [tags.c.tag == wanted.tag]
+    else:
+        key = media.c.id
+        leading = [media.c.owner == wanted.owner]
+        if wanted.status is not None:
+            leading.append(media.c.status == wanted.status)
+        elif wanted.model is not None:
+            leading.append(media.c.model == wanted.model)
+    return select(key.label("id")).where(*leading, *_bounds(wanted, key, before, end)).order_by(key.desc())
 
 
 def _bounds(
@@ -279,8 +282,10 @@ def _bounds(
 def _others(wanted: Filter) -> list[ColumnElement[bool]]:
     """The conditions that the leading index does not answer."""
     conditions: list[ColumnElement[bool]] = []
-    if wanted.tag is not None and wanted.status is not None:
-        conditions.append(media.c.status == wanted.status)
+    if wanted.tag is not None:
+        conditions.append(media.c.owner == wanted.owner)
+        if wanted.status is not None:
+            conditions.append(media.c.status == wanted.status)
     if (wanted.tag is not None or wanted.status is not None) and wanted.model is not None:
         conditions.append(media.c.model == wanted.model)
     if wanted.created_after is not None:

@@ -12,11 +12,14 @@ from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from darkroom.db.writer import Operation, Writer
 from darkroom.errors import DatabaseUnavailable
+
+log = structlog.get_logger(__name__)
 
 R = TypeVar("R")
 T = TypeVar("T")
@@ -26,6 +29,7 @@ RETRY_AFTER = 2.0
 READERS = 4
 CONNECTIONS = 16
 BUSY_TIMEOUT_MS = 5000
+CLOSE_TIMEOUT = 5.0
 # SQLSTATE classes and codes: connection, resources, operator intervention, system, read-only.
 _UNAVAILABLE = ("08", "53", "57P", "58", "25006", "3D000", "28")
 
@@ -179,7 +183,12 @@ class PostgreSQL:
             return await connection.run_sync(work)
 
     async def aclose(self) -> None:
-        await self._engine.dispose()
+        """Say goodbye; a server that does not answer is left."""
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT):
+                await self._engine.dispose()
+        except TimeoutError:
+            log.warning("database_not_closed", reason=f"no answer within {CLOSE_TIMEOUT:g} s")
 
 
 @contextmanager

@@ -20,6 +20,9 @@ log = structlog.get_logger(__name__)
 PAUSE = 1.0
 """Seconds between claims, and between heartbeats, while the database does not answer."""
 
+BREATH = 0.002
+"""Seconds between a slot that comes free, when none was, and the next claim: one claim follows several jobs."""
+
 PATIENCE = 5.0
 """Seconds for releasing jobs when the process stops."""
 
@@ -80,6 +83,7 @@ class Worker:
             if free <= 0:
                 self._slot.clear()
                 await self._slot.wait()
+                await asyncio.sleep(BREATH)
                 continue
             claimed = await self._claim(free)
             for task in claimed:

@@ -49,6 +49,7 @@ PARAMETERS: Final[dict[str, dict[str, Any]]] = {
     "seed": {
         "type": "integer",
         "minimum": 0,
+        "maximum": 2**53 - 1,
         "description": "Reported back as seed + index; the picture is the same for all.",
     },
     "width": {

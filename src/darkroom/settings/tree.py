@@ -138,7 +138,7 @@ class Service(Section):
     link_lifetime: Seconds = Field(
         default=3600.0, ge=1, le=7 * DAY, description="How long a link to a picture works, in seconds; 7 days at most."
     )
-    max_body_bytes: Bytes = Field(default=10 * MIB, description="Largest request body, in bytes.")
+    max_body_bytes: Bytes = Field(default=1 * MIB, description="Largest request body, in bytes.")
 
     @field_validator("host")
     @classmethod
