@@ -7,7 +7,9 @@ import pty
 import signal
 import socket
 import sqlite3
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -251,10 +253,18 @@ def test_a_server_that_does_not_answer_is_told_from_a_refusal(darkroom: Command)
     assert "http://127.0.0.1:9" in ended.complaint
 
 
-def test_what_is_no_darkroom_is_told(darkroom: Command, idle: App) -> None:
-    ended = darkroom("generate", "a fox", "--server", f"{idle.url}/docs")
-    assert ended.code in (2, 3)
-    assert ended.complaint
+def test_what_is_no_darkroom_is_told(darkroom: Command) -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<h1>Hello</h1>")
+
+    with HTTPServer(("127.0.0.1", 0), Page) as other:
+        threading.Thread(target=other.handle_request).start()
+        ended = darkroom("generate", "a fox", "--server", f"http://127.0.0.1:{other.server_port}")
+    assert ended.code == 3
+    assert "is no Darkroom" in ended.complaint
 
 
 def test_a_database_that_does_not_answer_is_told(darkroom: Command) -> None:

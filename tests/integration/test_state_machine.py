@@ -12,14 +12,12 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from hypothesis import HealthCheck, assume, note, settings
+from hypothesis import HealthCheck, note, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    Bundle,
     RuleBasedStateMachine,
     initialize,
     invariant,
-    multiple,
     precondition,
     rule,
     run_state_machine_as_test,
@@ -65,31 +63,46 @@ FAILURES = {
 
 
 def picked(jobs_of: Callable[["Machine"], list[Job]], *, at_most: int = 3) -> st.SearchStrategy[list[Job]]:
-    """Some of the machine's jobs, the same one perhaps twice: a report may be sent again."""
-    return st.runner().flatmap(lambda it: st.lists(st.sampled_from(jobs_of(it)), min_size=1, max_size=at_most))
+    """Some of the machine's jobs, rather running ones, the same one perhaps twice: a report may be sent again."""
+
+    def some(machine: "Machine") -> st.SearchStrategy[list[Job]]:
+        running = [job for job in jobs_of(machine) if job.state is JobState.RUNNING]
+        return st.lists(st.sampled_from(running * 3 + jobs_of(machine)), min_size=1, max_size=at_most)
+
+    return st.runner().flatmap(some)
+
+
+def media_in(*right: Status) -> st.SearchStrategy[list[UUID]]:
+    """Some media, rather those in one of these statuses; perhaps deleted ones."""
+
+    def some(machine: "Machine") -> st.SearchStrategy[list[UUID]]:
+        likely = [it.id for it in machine.media.values() if it.status in right]
+        return st.lists(st.sampled_from(likely * 3 + machine.accepted), min_size=1, max_size=3)
+
+    return st.runner().flatmap(some)
 
 
 CLAIMED = picked(lambda it: it.claimed)
+LANE = st.sampled_from(["default", "default", "default", "gpu"])
 submissions = st.tuples(
     st.sampled_from([None, None, "key-a", "key-b"]),
     st.sampled_from([None, "owner"]),
     st.sampled_from(["a cat", "a dog"]),
     st.integers(-1, 1),
     st.integers(1, 3),
-    st.sampled_from(LANES),
+    LANE,
 )
 
 
 class Machine(RuleBasedStateMachine):
     """Each rule is one transaction with one or more items of one kind, told in advance to the model."""
 
-    everything = Bundle("everything")
-
     def __init__(self, store: Store) -> None:
         super().__init__()
         self.store = store
         self.now = START
         self.media: dict[UUID, Wanted] = {}
+        self.accepted: list[UUID] = []
         self.deleted: set[UUID] = set()
         self.keys: dict[tuple[str | None, str], tuple[UUID, str]] = {}
         self.trash: set[str] = set()
@@ -102,12 +115,13 @@ class Machine(RuleBasedStateMachine):
 
     # What may happen
 
-    @rule(target=everything, wishes=st.lists(submissions, min_size=1, max_size=3))
-    def submit(self, wishes: list[tuple[str | None, str | None, str, int, int, str]]) -> Any:
+    @rule(wishes=st.lists(submissions, min_size=1, max_size=3))
+    def submit(self, wishes: list[tuple[str | None, str | None, str, int, int, str]]) -> None:
         answers = self.make(submitting.submit, [submitting.Submit(_submission(*wish), self.now) for wish in wishes])
-        return multiple(*(self._submitted(*pair) for pair in zip(wishes, answers, strict=True)))
+        for wish, answer in zip(wishes, answers, strict=True):
+            self._submitted(wish, answer)
 
-    def _submitted(self, wish: tuple[str | None, str | None, str, int, int, str], answer: Any) -> UUID:
+    def _submitted(self, wish: tuple[str | None, str | None, str, int, int, str], answer: Any) -> None:
         key, owner, prompt, priority, max_tries, lane = wish
         if key is not None and (owner, key) in self.keys:
             earlier, said = self.keys[owner, key]
@@ -116,21 +130,17 @@ class Machine(RuleBasedStateMachine):
                 assert answer.result == earlier
             else:
                 assert isinstance(answer, IdempotencyMismatch)
-            return earlier
+            return
         assert isinstance(answer.result, Media)
         new = answer.result
         wanted = Wanted(new.id, Status.IN_QUEUE, 0, max_tries, owner, next_run=self.now, story=["submitted"])
         wanted.jobs.append(Job(new.job_id, wanted, 1, self.now, lane, priority))
         self.media[new.id] = wanted
+        self.accepted.append(new.id)
         if key is not None:
             self.keys[owner, key] = (new.id, prompt)
-        return new.id
 
-    @rule(
-        wishes=st.lists(
-            st.tuples(st.sampled_from(WORKERS), st.sampled_from(LANES), st.integers(1, 3)), min_size=1, max_size=3
-        )
-    )
+    @rule(wishes=st.lists(st.tuples(st.sampled_from(WORKERS), LANE, st.integers(1, 3)), min_size=1, max_size=3))
     def claim(self, wishes: list[tuple[str, str, int]]) -> None:
         answers = self.make(
             leasing.claim, [leasing.Claim(lane, most, who, self.now, LEASE) for who, lane, most in wishes]
@@ -138,10 +148,12 @@ class Machine(RuleBasedStateMachine):
         for (who, lane, most), answer in zip(wishes, answers, strict=True):
             self._claimed(who, self._due(lane)[:most], answer)
 
-    @precondition(lambda self: self.media)
-    @rule(one=everything, who=st.sampled_from(WORKERS))
-    def claim_only(self, one: UUID, who: str) -> None:
-        assume(one in self.media)
+    @precondition(lambda self: self.accepted)
+    @rule(which=media_in(Status.IN_QUEUE), who=st.sampled_from(WORKERS))
+    def claim_only(self, which: list[UUID], who: str) -> None:
+        one = which[0]
+        if one not in self.media:
+            return
         lane = self.media[one].live.lane
         (answer,) = self.make(leasing.claim, [leasing.Claim(lane, 2, who, self.now, LEASE, only=one)])
         self._claimed(who, [job for job in self._due(lane) if job.media.id == one], answer)
@@ -159,6 +171,25 @@ class Machine(RuleBasedStateMachine):
             job.media.status, job.media.next_run, job.media.progress = Status.PROCESSING, None, None
             job.media.story.append("claimed")
             self.claimed.append(job)
+
+    @rule(who=st.sampled_from(WORKERS), lane=LANE, end=st.sampled_from(["complete", "release", "let go", *FAILURES]))
+    def a_whole_job(self, who: str, lane: str, end: str) -> None:
+        """Several steps at once: by single ones a media does not come far."""
+        before = len(self.claimed)
+        self.claim([(who, lane, 1)])
+        for job in self.claimed[before:]:
+            self.accept([job], "r-3")
+            self.the_tables_are_as_the_model_says()
+            if end == "complete":
+                self.complete([job], 1)
+            elif end == "release":
+                self.release([job])
+            elif end == "let go":
+                self.cancel([job.media.id])
+                self.the_tables_are_as_the_model_says()
+                self.let_go([job])
+            else:
+                self.fail([job], end, 0)
 
     @rule(seconds=st.sampled_from([0.5, 5.0, 12.0, 31.0]))
     def time_passes(self, seconds: float) -> None:
@@ -257,7 +288,8 @@ class Machine(RuleBasedStateMachine):
             if job.state is not JobState.SUCCEEDED or job.media.id in self.deleted:
                 self.trash.add(f"{job.media.id}/{job.id}/")
 
-    @rule(which=st.lists(everything, min_size=1, max_size=3))
+    @precondition(lambda self: self.accepted)
+    @rule(which=media_in(Status.IN_QUEUE, Status.PROCESSING))
     def cancel(self, which: list[UUID]) -> None:
         for one, answer in zip(which, self.make(asking.cancel, self._asks(which)), strict=True):
             it = self._found(one, answer, {Status.IN_QUEUE, Status.PROCESSING})
@@ -270,7 +302,8 @@ class Machine(RuleBasedStateMachine):
                 it.live.asked = it.live.asked or self.now
                 it.story.append("cancel_requested")
 
-    @rule(which=st.lists(everything, min_size=1, max_size=3))
+    @precondition(lambda self: self.accepted)
+    @rule(which=media_in(*RETRYABLE))
     def retry(self, which: list[UUID]) -> None:
         for one, answer in zip(which, self.make(asking.retry, self._asks(which)), strict=True):
             it = self._found(one, answer, RETRYABLE)
@@ -280,7 +313,8 @@ class Machine(RuleBasedStateMachine):
             it.tries, it.error, it.progress, it.retried_from = 0, None, None, it.live.number + 1
             self._queue_next(it, self.now, answer.events, None)
 
-    @rule(which=st.lists(everything, min_size=1, max_size=2))
+    @precondition(lambda self: self.accepted)
+    @rule(which=media_in())
     def remove(self, which: list[UUID]) -> None:
         for one, answer in zip(which, self.make(asking.remove, self._asks(which)), strict=True):
             it = self._found(one, answer, set(Status))
