@@ -1,6 +1,6 @@
 """Write the reference (settings, commands, HTTP API) into docs/reference/, from where each thing is defined.
 
-    uv run python docs/build.py
+uv run python docs/build.py
 """
 
 import subprocess

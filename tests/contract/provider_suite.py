@@ -103,9 +103,7 @@ class ProviderContract:
 
     async def test_an_unknown_parameter_is_refused(self, provider: Provider) -> None:
         schema = provider.schema(self.model)
-        valid = jsonschema_rs.Draft202012Validator(schema).is_valid(
-            {**defaults(schema), "no_such_parameter": 1}
-        )
+        valid = jsonschema_rs.Draft202012Validator(schema).is_valid({**defaults(schema), "no_such_parameter": 1})
         assert not valid, "the schema lets unknown parameters through (additionalProperties: false)"
 
     async def test_no_more_pictures_can_be_asked_for_than_it_makes(self, provider: Provider) -> None:
@@ -122,9 +120,7 @@ class ProviderContract:
             for event in made:
                 decode(event.content)
 
-    async def test_only_the_vocabulary_is_spoken_and_finished_is_the_last_word(
-        self, provider: Provider
-    ) -> None:
+    async def test_only_the_vocabulary_is_spoken_and_finished_is_the_last_word(self, provider: Provider) -> None:
         events = await collect(provider, self.request_for(provider))
         strangers = [event for event in events if not isinstance(event, VOCABULARY)]
         assert not strangers, f"not in the vocabulary: {strangers}"

@@ -3,25 +3,16 @@
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import Connection
 
 from darkroom.db import schema
 from darkroom.db.session import open_database
-from darkroom.db.tables import metadata
 
 pytestmark = pytest.mark.anyio
 
 
-def differences(connection: Connection) -> list[object]:
-    context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
-    return list(compare_metadata(context, metadata))
-
-
 async def test_the_migrations_make_the_tables_of_the_models(database_url: str) -> None:
     async with open_database(database_url).running() as database:
-        assert await database.transact(differences) == []
+        assert await schema.differences(database) == []
         assert (await schema.state(database)).is_current
 
 

@@ -186,6 +186,8 @@ class Machine(RuleBasedStateMachine):
                 self.release([job])
             elif end == "let go":
                 self.cancel([job.media.id])
+                self.now += timedelta(seconds=1)
+                self.cancel([job.media.id])
                 self.the_tables_are_as_the_model_says()
                 self.let_go([job])
             else:

@@ -14,10 +14,9 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
-from services.needs import missing
-
 from darkroom.db import schema
 from darkroom.db.session import open_database
+from services.needs import missing
 
 LOCAL = "postgresql://postgres@127.0.0.1:5432/postgres"
 

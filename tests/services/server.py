@@ -15,6 +15,11 @@ import pytest
 START_SECONDS = 30.0
 
 
+def keep(name: str) -> bool:
+    """Whether a variable of ours is passed on. Without bytecode, a start would compile everything anew."""
+    return not name.startswith("DARKROOM_") and name != "PYTHONDONTWRITEBYTECODE"
+
+
 class Server:
     """A `darkroom serve` that can be killed and started again on the same address and data."""
 
@@ -38,7 +43,7 @@ class Server:
 
     def launch(self) -> None:
         """Start it, and wait for nothing."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("DARKROOM_")}
+        environment = {name: value for name, value in os.environ.items() if keep(name)}
         environment |= {
             "DARKROOM_DATA_DIR": str(self.folder / "data"),
             "DARKROOM_PORT": str(self.port),

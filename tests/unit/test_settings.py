@@ -48,7 +48,7 @@ def line_of(load_from: Loader, toml: str | None = None, dotenv: str | None = Non
 def test_nothing_set_gives_a_service_on_loopback_with_everything_in_one_folder(load_from: Loader, tmp_path: Path):
     settings = load_from()
     assert settings.data_dir == tmp_path / "darkroom-data"
-    assert settings.database == f"sqlite+aiosqlite:///{tmp_path}/darkroom-data/darkroom.db"
+    assert settings.database == f"sqlite:///{tmp_path}/darkroom-data/darkroom.db"
     assert settings.storage == f"file://{tmp_path}/darkroom-data/files"
     assert settings.links_start_with == "http://127.0.0.1:8000"
     assert set(settings.models) == {"sketch", "dummy"}
@@ -147,12 +147,12 @@ def test_kubernetes_service_links_are_ignored(load_from: Loader):
 @pytest.mark.parametrize(
     ("url", "effective"),
     [
-        ("sqlite:////var/lib/d.db", "sqlite+aiosqlite:////var/lib/d.db"),
-        ("postgres://u:p@h:5432/d", "postgresql+asyncpg://u:p@h:5432/d"),
-        ("postgresql://u:p%40@h/d", "postgresql+asyncpg://u:p%40@h/d"),
-        ("postgresql+asyncpg://h/d", "postgresql+asyncpg://h/d"),
-        ("postgresql://h/d?sslmode=require", "postgresql+asyncpg://h/d?ssl=require"),
-        ("postgresql:///d?host=/run/pg", "postgresql+asyncpg:///d?host=%2Frun%2Fpg"),
+        ("sqlite:////var/lib/d.db", "sqlite:////var/lib/d.db"),
+        ("postgres://u:p@h:5432/d", "postgresql://u:p@h:5432/d"),
+        ("postgresql://u:p%40@h/d", "postgresql://u:p%40@h/d"),
+        ("postgresql+asyncpg://h/d", "postgresql://h/d"),
+        ("postgresql://h/d?sslmode=require", "postgresql://h/d?ssl=require"),
+        ("postgresql:///d?host=/run/pg", "postgresql:///d?host=%2Frun%2Fpg"),
     ],
 )
 def test_a_database_is_given_its_async_driver(load_from: Loader, url: str, effective: str):

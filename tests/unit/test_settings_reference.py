@@ -74,7 +74,7 @@ def test_the_env_example_uncommented_changes_nothing(tmp_path: Path):
 def test_the_toml_example_uncommented_sets_everything(tmp_path: Path):
     (tmp_path / "darkroom.toml").write_text(uncomment(render_reference("toml")), encoding="utf-8")
     settings = load({}, tmp_path)
-    assert settings.database == "postgresql+asyncpg://darkroom:password@localhost/darkroom"
+    assert settings.database == "postgresql://darkroom:password@localhost/darkroom"
     for entry in SETTABLE:
         value: object = settings
         for key in entry.named:

@@ -150,16 +150,32 @@ def due_lanes(connection: Connection, lanes: Sequence[str], now: datetime) -> li
     return [lane for lane in lanes if connection.execute(due.where(jobs.c.lane == lane)).first()]
 
 
+_FIRST = (
+    select(jobs.c.priority, jobs.c.run_at, jobs.c.id)
+    .where(QUEUED, jobs.c.lane == bindparam("the_lane"))
+    .order_by(jobs.c.priority.desc(), jobs.c.run_at, jobs.c.id)
+    .limit(DEEPEST_POSITION)
+    .subquery()
+)
+_AHEAD = select(func.count()).where(
+    or_(
+        _FIRST.c.priority > bindparam("the_priority"),
+        and_(
+            _FIRST.c.priority == bindparam("the_priority"),
+            or_(
+                _FIRST.c.run_at < bindparam("the_time"),
+                and_(_FIRST.c.run_at == bindparam("the_time"), _FIRST.c.id < bindparam("the_id")),
+            ),
+        ),
+    )
+)
+_QUEUED_JOB = select(jobs.c.lane, jobs.c.priority, jobs.c.run_at).where(jobs.c.id == bindparam("the_id"), QUEUED)
+
+
 def position(connection: Connection, job_id: UUID) -> int | None:
-    """How many queued jobs of its lane go before this one, counted up to 1,000; None: it is not queued."""
-    job = connection.execute(select(jobs).where(jobs.c.id == job_id, QUEUED)).one_or_none()
+    """How many queued jobs of its lane go before this one, of the first 1,000; None: it is not queued."""
+    job = connection.execute(_QUEUED_JOB, {"the_id": job_id}).one_or_none()
     if job is None:
         return None
-    earlier = or_(jobs.c.run_at < job.run_at, and_(jobs.c.run_at == job.run_at, jobs.c.id < job.id))
-    ahead = (
-        select(jobs.c.id)
-        .where(QUEUED, jobs.c.lane == job.lane)
-        .where(or_(jobs.c.priority > job.priority, and_(jobs.c.priority == job.priority, earlier)))
-        .limit(DEEPEST_POSITION)
-    )
-    return connection.execute(select(func.count()).select_from(ahead.subquery())).scalar_one()
+    place = {"the_lane": job.lane, "the_priority": job.priority, "the_time": job.run_at, "the_id": job_id}
+    return connection.execute(_AHEAD, place).scalar_one()

@@ -14,7 +14,6 @@ from typing import Any, Protocol, TypeVar
 
 import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from darkroom.db.writer import Operation, Writer
 from darkroom.errors import DatabaseUnavailable
@@ -56,8 +55,8 @@ class Database:
     def __init__(self, backend: Backend, *, writers: int, url: URL) -> None:
         self._backend = backend
         self._writer = Writer(self.transact, writers=writers)
-        self.location = url.render_as_string(hide_password=True)
         self.dialect = url.get_backend_name()
+        self.location = url.set(drivername=self.dialect).render_as_string(hide_password=True)
 
     async def read(self, query: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         """Return `query(connection, *args, **kwargs)`. Raises `DatabaseUnavailable`."""
@@ -157,6 +156,8 @@ class PostgreSQL:
     """One pool of a fixed size for everything."""
 
     def __init__(self, url: URL) -> None:
+        from sqlalchemy.ext.asyncio import create_async_engine  # loads the ORM, which SQLite does without
+
         self._engine = create_async_engine(
             url.set(drivername="postgresql+asyncpg"),
             pool_size=CONNECTIONS,

@@ -37,9 +37,7 @@ def load(name: str) -> Factory:
     """
     known = _table()
     if name not in known:
-        raise InvalidRequest(
-            f"unknown provider {name!r}; known: {', '.join(sorted(known))}", field="provider"
-        )
+        raise InvalidRequest(f"unknown provider {name!r}; known: {', '.join(sorted(known))}", field="provider")
     try:
         return cast(Factory, known[name].load())
     except (ImportError, AttributeError) as error:

@@ -12,11 +12,11 @@ from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 from pydantic import ValidationInfo
 
 DATABASE_DRIVERS = {
-    "sqlite": "sqlite+aiosqlite",
-    "sqlite+aiosqlite": "sqlite+aiosqlite",
-    "postgresql": "postgresql+asyncpg",
-    "postgres": "postgresql+asyncpg",
-    "postgresql+asyncpg": "postgresql+asyncpg",
+    "sqlite": "sqlite",
+    "sqlite+aiosqlite": "sqlite",
+    "postgresql": "postgresql",
+    "postgres": "postgresql",
+    "postgresql+asyncpg": "postgresql",
 }
 DATABASE_SCHEMES = "sqlite:///…, postgresql://… or postgres://…"
 STORAGE_SCHEMES = "file:///…, s3://bucket/…, gs://bucket/… or az://container/…"
@@ -110,7 +110,7 @@ def _http_url(value: str) -> SplitResult | None:
 
 
 def database_url(url: str) -> str:
-    """The address with the driver that Darkroom uses, and `sslmode` under the name that asyncpg reads."""
+    """The address without a driver, which Darkroom chooses, and `sslmode` under the name that asyncpg reads."""
     scheme, _, rest = url.partition("://")
     driver = DATABASE_DRIVERS.get(scheme)
     if driver is None or not rest:

@@ -92,8 +92,8 @@ class Data(Section):
 
     @property
     def database(self) -> str:
-        """The effective address of the database, for SQLAlchemy's async drivers. May hold a password."""
-        return self.database_url or f"sqlite+aiosqlite:///{self.data_dir}/darkroom.db"
+        """The effective address of the database, of either kind. May hold a password."""
+        return self.database_url or f"sqlite:///{self.data_dir}/darkroom.db"
 
     @property
     def storage(self) -> str:

@@ -24,7 +24,7 @@ class Storage(Protocol):
         ...
 
     def read(self, key: str, *, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
-        """The bytes from `start` to `end` (exclusive; None: all), in chunks of at most 1 MiB. Past the end there are none."""
+        """The bytes from `start` to `end` (exclusive; None: all), in chunks of at most 1 MiB; past the end, none."""
         ...
 
     async def delete_prefix(self, prefix: str) -> None:

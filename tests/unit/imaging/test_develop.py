@@ -5,11 +5,11 @@ import threading
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
-import pictures
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import pictures
 from darkroom.errors import InvalidOutput, OutputTooLarge
 from darkroom.imaging import Developer, Limits, read_description
 

@@ -2,12 +2,12 @@ import re
 from dataclasses import replace
 from xml.etree import ElementTree
 
-import pictures
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+import pictures
 from darkroom.imaging import Description, read_description
 from darkroom.imaging.formats import Format
 from darkroom.imaging.metadata import embed

@@ -3,11 +3,11 @@ import time
 import zlib
 from collections.abc import Callable
 
-import pictures
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import pictures
 from darkroom.errors import InvalidOutput, OutputTooLarge
 from darkroom.imaging import Limits
 from darkroom.imaging.verify import verify

@@ -88,9 +88,7 @@ async def test_untold_it_never_gives_way_to_another_task() -> None:
         ({"width": 4096, "height": 4096}, (4096, 4096)),
     ],
 )
-async def test_a_picture_has_the_size_that_was_asked_for(
-    asked: dict[str, int], size: tuple[int, int]
-) -> None:
+async def test_a_picture_has_the_size_that_was_asked_for(asked: dict[str, int], size: tuple[int, int]) -> None:
     with Image.open(io.BytesIO(await picture(Dummy(), **asked))) as made:
         made.load()
         assert made.size == size
