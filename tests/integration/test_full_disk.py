@@ -265,6 +265,18 @@ async def test_a_locked_database_costs_no_try(settings: Settings, database_url: 
     assert ticker.longest < 1.5
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_no_lease_is_judged_before_its_worker_could_extend_it(settings: Settings, database_url: str) -> None:
+    """Reading goes on while the file is locked: the janitor sees leases run out, and must not believe it."""
+    async with working(settings) as engine:
+        made = [await submit(engine, resumable=True, delay=4.5) for _ in range(10)]
+        for one in made:
+            await running(engine, one)
+        with locked(database_url):
+            await asyncio.sleep(2.5)
+        await all_done_once(engine, made)
+
+
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 async def test_cut_connections_cost_no_try(settings: Settings, database_url: str) -> None:
     async with working(settings) as engine:
@@ -382,4 +394,4 @@ def test_a_signal_stops_it_whole(make_server: MakeServer, processes: int, number
     server.start()
     with server.client() as client:
         for one in (media_id, answers[0].json()["id"]):
-            eventually(lambda one=one: states_of(client, one)[0] == "released")
+            assert states_of(client, one)[0] == "released"

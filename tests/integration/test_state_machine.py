@@ -40,7 +40,7 @@ from darkroom.media.events import MediaEvent, Progressed, Stored
 from darkroom.media.model import Failure, File, Media, Submission
 from darkroom.media.policy import Backoff, GiveUp, RetryAt, after_failure
 from darkroom.media.states import ENDED, LEGAL, LEGAL_JOB, RETRYABLE, JobState, Status
-from services.life import Job, Store, Tables, Wanted, check_rules, open_store, read_tables
+from services.life import Job, Store, Tables, Wanted, check_rules, clear, open_store, read_tables
 
 _quiet = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 settings.register_profile(
@@ -77,13 +77,14 @@ def media_in(*right: Status) -> st.SearchStrategy[list[UUID]]:
 
     def some(machine: "Machine") -> st.SearchStrategy[list[UUID]]:
         likely = [it.id for it in machine.media.values() if it.status in right]
-        return st.lists(st.sampled_from(likely * 3 + machine.accepted), min_size=1, max_size=3)
+        return st.lists(st.sampled_from(likely * 5 + machine.accepted), min_size=1, max_size=3)
 
     return st.runner().flatmap(some)
 
 
 CLAIMED = picked(lambda it: it.claimed)
 LANE = st.sampled_from(["default", "default", "default", "gpu"])
+Wish = tuple[str | None, str | None, str, int, int, str]
 submissions = st.tuples(
     st.sampled_from([None, None, "key-a", "key-b"]),
     st.sampled_from([None, "owner"]),
@@ -109,19 +110,20 @@ class Machine(RuleBasedStateMachine):
         self.claimed: list[Job] = []
         self.seen: Tables | None = None
 
-    @initialize()
-    def begin(self) -> None:
-        self.store.clear()
+    @initialize(wishes=st.lists(submissions, min_size=2, max_size=5))
+    def begin(self, wishes: list[Wish]) -> None:
+        clear(self.store)
+        self.submit(wishes)
 
     # What may happen
 
     @rule(wishes=st.lists(submissions, min_size=1, max_size=3))
-    def submit(self, wishes: list[tuple[str | None, str | None, str, int, int, str]]) -> None:
+    def submit(self, wishes: list[Wish]) -> None:
         answers = self.make(submitting.submit, [submitting.Submit(_submission(*wish), self.now) for wish in wishes])
         for wish, answer in zip(wishes, answers, strict=True):
             self._submitted(wish, answer)
 
-    def _submitted(self, wish: tuple[str | None, str | None, str, int, int, str], answer: Any) -> None:
+    def _submitted(self, wish: Wish, answer: Any) -> None:
         key, owner, prompt, priority, max_tries, lane = wish
         if key is not None and (owner, key) in self.keys:
             earlier, said = self.keys[owner, key]
@@ -140,6 +142,7 @@ class Machine(RuleBasedStateMachine):
         if key is not None:
             self.keys[owner, key] = (new.id, prompt)
 
+    @precondition(lambda self: any(it.status is Status.IN_QUEUE for it in self.media.values()))
     @rule(wishes=st.lists(st.tuples(st.sampled_from(WORKERS), LANE, st.integers(1, 3)), min_size=1, max_size=3))
     def claim(self, wishes: list[tuple[str, str, int]]) -> None:
         answers = self.make(
@@ -172,11 +175,12 @@ class Machine(RuleBasedStateMachine):
             job.media.story.append("claimed")
             self.claimed.append(job)
 
-    @rule(who=st.sampled_from(WORKERS), lane=LANE, end=st.sampled_from(["complete", "release", "let go", *FAILURES]))
-    def a_whole_job(self, who: str, lane: str, end: str) -> None:
+    @precondition(lambda self: self._due("default"))
+    @rule(who=st.sampled_from(WORKERS), end=st.sampled_from(["complete", "release", "let go", *FAILURES]))
+    def a_whole_job(self, who: str, end: str) -> None:
         """Several steps at once: by single ones a media does not come far."""
         before = len(self.claimed)
-        self.claim([(who, lane, 1)])
+        self.claim([(who, "default", 1)])
         for job in self.claimed[before:]:
             self.accept([job], "r-3")
             self.the_tables_are_as_the_model_says()
@@ -315,7 +319,7 @@ class Machine(RuleBasedStateMachine):
             it.tries, it.error, it.progress, it.retried_from = 0, None, None, it.live.number + 1
             self._queue_next(it, self.now, answer.events, None)
 
-    @precondition(lambda self: self.accepted)
+    @precondition(lambda self: len(self.media) > 2)
     @rule(which=media_in())
     def remove(self, which: list[UUID]) -> None:
         for one, answer in zip(which, self.make(asking.remove, self._asks(which)), strict=True):
@@ -429,7 +433,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def the_tables_are_as_the_model_says(self) -> None:
-        now: Tables = self.store.run(read_tables)
+        now: Tables = self.store.read(read_tables)
         assert now.media == {it.id: it.row for it in self.media.values()}
         assert now.jobs == {job.id: job.row for it in self.media.values() for job in it.jobs}
         assert now.files == {it.id: it.files for it in self.media.values() if it.files}

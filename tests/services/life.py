@@ -25,9 +25,14 @@ class Store(Protocol):
         """Do `work` in one transaction."""
         ...
 
-    def clear(self) -> None:
-        """Forget everything."""
+    def read(self, query: Callable[[Connection], R]) -> R:
+        """The answer to `query`, which only reads."""
         ...
+
+
+def clear(store: Store) -> None:
+    """Forget everything."""
+    store.run(lambda connection: [connection.execute(delete(table)) for table in (trash, media)])
 
 
 class InMemory:
@@ -43,8 +48,8 @@ class InMemory:
         with self._engine.begin() as connection:
             return work(connection)
 
-    def clear(self) -> None:
-        self.run(lambda connection: [connection.execute(delete(table)) for table in (trash, media)])
+    def read(self, query: Callable[[Connection], R]) -> R:
+        return self.run(query)
 
     def close(self) -> None:
         self._engine.dispose()
@@ -66,8 +71,8 @@ class OnPostgres:
     def run(self, work: Callable[[Connection], R]) -> R:
         return self._runner.run(self._database.transact(work))
 
-    def clear(self) -> None:
-        self.run(lambda connection: connection.execute(text("TRUNCATE media, jobs, files, tags, logs, trash")))
+    def read(self, query: Callable[[Connection], R]) -> R:
+        return self._runner.run(self._database.read(query))
 
     def close(self) -> None:
         async def close() -> None:
