@@ -35,7 +35,7 @@ class Sweeper:
         One that cannot be cleared does not keep the next ones, unless it looks as if none could.
         """
         failures: list[StorageUnavailable] = []
-        for prefix in prefixes:
+        for prefix, since in (await self._database.read(trash.noted, prefixes)).items():
             try:
                 await self._storage.delete_prefix(prefix)
             except StorageUnavailable as error:
@@ -43,14 +43,14 @@ class Sweeper:
                 if len(failures) == FAILURES:
                     break
             else:
-                await self._database.write(_forget, prefix)
+                await self._database.write(_forget, (prefix, since))
         if failures:
             raise failures[0]
 
 
-def _forget(connection: Connection, prefixes: Sequence[str]) -> list[None]:
-    trash.forget(connection, prefixes)
-    return [None for _ in prefixes]
+def _forget(connection: Connection, cleared: Sequence[tuple[str, datetime]]) -> list[None]:
+    trash.forget(connection, cleared)
+    return [None for _ in cleared]
 
 
 @dataclass(frozen=True, slots=True)
