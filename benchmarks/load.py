@@ -89,12 +89,12 @@ class Connection(asyncio.Protocol):
 
     def __init__(self) -> None:
         self._buffer = bytearray()
-        self._lost: Exception | None = None
+        self._answer: asyncio.Future[int] | None = None
+        self.is_open = True
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        self._answer: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     def ask(self, request: bytes) -> "asyncio.Future[int]":
         """Send; the answer's status comes once its body is here."""
@@ -109,10 +109,12 @@ class Connection(asyncio.Protocol):
             return
         status = int(self._buffer[9:12])
         self._buffer.clear()
+        assert self._answer is not None, "an answer to no request"
         self._answer.set_result(status)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if not self._answer.done():
+        self.is_open = False
+        if self._answer is not None and not self._answer.done():
             self._answer.set_exception(ConnectionError(f"the server closed the connection: {exc}"))
 
 
@@ -160,11 +162,15 @@ class Generator:
             begin = time.perf_counter()
             if begin >= until:
                 return
-            await self._ask(connection, begin)
+            connection = await self._ask(connection, begin)
 
-    async def _ask(self, connection: Connection, since: float) -> None:
+    async def _ask(self, connection: Connection, since: float) -> Connection:
+        """Ask, anew connected if the server has closed `connection` meanwhile; return the one that was used."""
+        if not connection.is_open:
+            connection = await self._connect()
         self._statuses[await connection.ask(next(self._requests))] += 1
         self._latencies.append(time.perf_counter() - since)
+        return connection
 
     async def _paced(self, begin: float, rate: float) -> None:
         total = self._plan.count or int(rate * (self._plan.seconds or 1))
@@ -176,8 +182,7 @@ class Generator:
 
     async def _ask_on_idle(self, due: float) -> None:
         connection = self._idle.pop() if self._idle else await self._connect()
-        await self._ask(connection, due)
-        self._idle.append(connection)
+        self._idle.append(await self._ask(connection, due))
 
 
 def _encoded(plan: Plan, path: str) -> bytes:

@@ -1,6 +1,8 @@
 """The web service's process: the surfaces on an engine, with embedded workers."""
 
 import asyncio
+import multiprocessing
+import os
 import signal
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -38,7 +40,7 @@ def application(settings: Settings, *, working: bool = True) -> FastAPI:
             if not working:
                 yield opened
                 return
-            with _stopping_at_once(opened):
+            with _stopping_with_parent(), _stopping_at_once(opened):
                 async with opened.working():
                     yield opened
 
@@ -62,6 +64,20 @@ def _hosts(settings: Settings) -> tuple[str, ...] | None:
         return None
     public = urlsplit(settings.public_url).hostname if settings.public_url else None
     return (*LOCAL, settings.host, *settings.allowed_hosts, *([public] if public else ()))
+
+
+@contextmanager
+def _stopping_with_parent() -> Iterator[None]:
+    """Of several server processes, stop when the one that started them is gone: nobody else would stop this one."""
+    parent, loop = multiprocessing.parent_process(), asyncio.get_running_loop()
+    if parent is None:
+        yield
+        return
+    loop.add_reader(parent.sentinel, os.kill, os.getpid(), signal.SIGTERM)
+    try:
+        yield
+    finally:
+        loop.remove_reader(parent.sentinel)
 
 
 @contextmanager

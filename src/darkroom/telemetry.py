@@ -9,6 +9,11 @@ import structlog
 Style = Literal["auto", "console", "json"]
 
 
+def _for_people(*, colors: bool) -> structlog.dev.ConsoleRenderer:
+    """Lines for a terminal. Tracebacks come without the values of variables: those hold prompts, or secrets."""
+    return structlog.dev.ConsoleRenderer(colors=colors, exception_formatter=structlog.dev.plain_traceback)
+
+
 def set_up(*, level: str = "info", style: Style = "auto") -> None:
     """Write events of `level` and above to standard error, as lines for people or as JSON."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
@@ -20,7 +25,7 @@ def set_up(*, level: str = "info", style: Style = "auto") -> None:
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             *([] if pretty else [structlog.processors.format_exc_info]),
-            structlog.dev.ConsoleRenderer(colors=on_terminal) if pretty else structlog.processors.JSONRenderer(),
+            _for_people(colors=on_terminal) if pretty else structlog.processors.JSONRenderer(),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),

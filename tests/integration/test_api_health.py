@@ -61,7 +61,7 @@ def test_a_database_that_is_gone_is_named(run_app: RunApp, postgres_url: str) ->
                 assert ready.status_code == 503
                 assert [check["ok"] for check in ready.json()["checks"]] == [False, True]
                 assert httpx2.get(f"{app.url}/healthz").status_code == 200
-            eventually(lambda: httpx2.get(f"{app.url}/readyz").status_code == 200)
+            eventually(lambda: httpx2.get(f"{app.url}/readyz", timeout=30).status_code == 200)
 
 
 def test_a_service_that_stops_is_not_ready(sqlite_app: App) -> None:

@@ -93,3 +93,13 @@ def test_options_override_the_settings(darkroom: Command) -> None:
     _, err = process.communicate(timeout=30)
     assert (darkroom.folder / "elsewhere" / "darkroom.db").is_file()
     assert f"http://127.0.0.1:{port}" in err
+
+
+def test_server_processes_do_not_outlive_the_one_that_started_them(make_server: MakeServer) -> None:
+    server = make_server(processes=2).start()
+    children = server.process.children(recursive=True)
+    assert len(children) >= 2
+
+    server.process.kill()
+
+    eventually(lambda: not any(child.is_running() for child in children), within=20)

@@ -47,5 +47,5 @@ async def test_what_is_stored_while_its_prefix_is_cleared_is_cleared_the_next_ti
         await sweeper.clear(["m/j/"])
 
         assert await database.read(trash.due, later, limit=10) == []
-        assert [key async for key in store.keys()] == []
+        assert [key async for key in store.keys()] == []  # noqa: SIM118
         await store.aclose()

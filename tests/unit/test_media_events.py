@@ -24,7 +24,7 @@ LINES: list[tuple[MediaEvent, str, str]] = [
     (events.Waiting(*WHERE, "the disk is full"), "waiting", "waiting: the disk is full"),
     (events.Failed(*WHERE, FAILURE), "failed", "failed because the backend is busy (provider_unavailable)"),
     (events.Lost(*WHERE, "host-1"), "lost", "lost: the lease of host-1 ran out"),
-    (events.Released(*WHERE, "host-1"), "released", "released by host-1, which stops"),
+    (events.Released(*WHERE, "host-1"), "released", "released by host-1"),
     (events.Queued(*WHERE, AT), "queued", "to be retried at 2030-01-02T03:04:05.678+00:00"),
     (events.CancelRequested(*WHERE), "cancel_requested", "cancellation requested"),
     (events.Cancelled(*WHERE), "cancelled", "cancelled"),

@@ -8,10 +8,9 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
 from darkroom import __version__
-from darkroom.api import problems
+from darkroom.api import native, problems
 from darkroom.api.deps import Options
 from darkroom.api.middleware import BodyLimit, HostGuard, SafetyHeaders
-from darkroom.api.native import router
 from darkroom.engine.core import Engine
 
 DESCRIPTION = """\
@@ -43,7 +42,7 @@ def create_app(open_engine: Callable[[], AbstractAsyncContextManager[Engine]], o
         redirect_slashes=False,
     )
     app.state.options = options
-    app.include_router(router)
+    app.router.routes.extend(native.routes())
     problems.install(app)
     _add_middleware(app, options)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
@@ -58,14 +57,7 @@ def _add_middleware(app: FastAPI, options: Options) -> None:
             allow_origins=options.cors_origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["*"],
-            expose_headers=[
-                "Location",
-                "Idempotent-Replayed",
-                "Preference-Applied",
-                "Retry-After",
-                "ETag",
-                "Content-Range",
-            ],
+            expose_headers=EXPOSED,
         )
     if options.hosts is not None:
         app.add_middleware(HostGuard, hosts=options.hosts)

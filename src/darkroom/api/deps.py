@@ -22,12 +22,12 @@ class Options:
     link_lifetime: timedelta = timedelta(hours=1)
 
 
-def _engine(request: Request) -> Engine:
+async def _engine(request: Request) -> Engine:
     engine: Engine = request.app.state.engine
     return engine
 
 
-def _options(request: Request) -> Options:
+async def _options(request: Request) -> Options:
     options: Options = request.app.state.options
     return options
 

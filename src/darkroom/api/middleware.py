@@ -20,11 +20,14 @@ class BodyLimit:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        declared = Headers(scope=scope).get("content-length", "0")
+        headers = Headers(scope=scope)
+        declared = headers.get("content-length", "0")
         if declared.isdecimal() and int(declared) > self._most:
             await self._refuse(scope, receive, send)
-            return
-        await self._count(scope, receive, send)
+        elif "transfer-encoding" in headers:
+            await self._count(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
     async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:
         seen, started = 0, False

@@ -56,6 +56,10 @@ def _declared(status: int) -> dict[str, Any]:
     return answer | ({"headers": RETRY_AFTER} if status in RETRYABLE else {})
 
 
+ALWAYS = responses(403, 413, 500)
+"""What every route may answer: by the guards that it stands behind, or when something breaks."""
+
+
 def render(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
     """`problem` as an answer."""
     return Response(problem.model_dump_json(), problem.status, dict(headers or {}), MEDIA_TYPE)

@@ -47,7 +47,11 @@ class _Entry:
 class Writer:
     """A queue of writes, and the tasks that commit them in groups."""
 
-    def __init__(self, transact: Transact, *, writers: int) -> None:
+    def __init__(self, transact: Transact, *, writers: int = 1) -> None:
+        """`writers`: transactions at once. With several, each does one kind of write.
+
+        One kind locks its rows in order, so two transactions cannot wait for each other.
+        """
         self._transact = transact
         self._writers = writers
         self._waiting: deque[_Entry] = deque()
@@ -101,10 +105,15 @@ class Writer:
                 await self._commit(group)
 
     def _take(self) -> list[_Entry]:
-        group = [self._waiting.popleft() for _ in range(min(len(self._waiting), LARGEST_GROUP))]
+        """The next group. Those whose callers have given up are left out."""
+        waiting = [entry for entry in self._waiting if not entry.answer.done()]
+        mixed = self._writers == 1
+        group = [entry for entry in waiting if mixed or entry.operation == waiting[0].operation][:LARGEST_GROUP]
+        taken = set(group)
+        self._waiting = deque(entry for entry in waiting if entry not in taken)
         if not self._waiting:
             self._arrived.clear()
-        return [entry for entry in group if not entry.answer.done()]
+        return group
 
     async def _commit(self, group: list[_Entry], *, tries: int = 1) -> None:
         """Commit `group` together; if one spoils it for the others, each on its own."""

@@ -100,7 +100,7 @@ class Released(_Happened):
 
     @property
     def line(self) -> str:
-        return f"released by {self.worker}, which stops"
+        return f"released by {self.worker}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """The native API: `/media`, `/models`, `/healthz`, `/readyz`."""
 
-from fastapi import APIRouter
+from starlette.routing import BaseRoute
 
 from darkroom.api.native import asking, files, health, media, models
-from darkroom.api.problems import responses
 
-router = APIRouter(responses=responses(403, 413, 500))
-for part in (media, asking, files, models, health):
-    router.include_router(part.router)
+
+def routes() -> list[BaseRoute]:
+    """Every route, in the order in which they are tried. Routers that are included would be searched one by one."""
+    return [route for part in (media, asking, files, models, health) for route in part.router.routes]

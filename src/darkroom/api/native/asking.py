@@ -7,9 +7,9 @@ from fastapi import APIRouter, Response
 from darkroom.api.deps import EngineDep
 from darkroom.api.native import schemas
 from darkroom.api.native.media import answer
-from darkroom.api.problems import responses
+from darkroom.api.problems import ALWAYS, responses
 
-router = APIRouter(tags=["media"])
+router = APIRouter(tags=["media"], responses=ALWAYS)
 
 
 @router.post("/media/{media_id}/cancel", response_model=schemas.Media, responses=responses(404, 409, 422, 503))

@@ -13,11 +13,11 @@ from fastapi.responses import StreamingResponse
 from darkroom.api.deps import EngineDep, Options, OptionsDep
 from darkroom.api.native import schemas
 from darkroom.api.native.media import answer
-from darkroom.api.problems import FieldProblem, Problem, Responses, render, responses
+from darkroom.api.problems import ALWAYS, FieldProblem, Problem, Responses, render, responses
 from darkroom.errors import NotFound
 from darkroom.media.model import File
 
-router = APIRouter(tags=["files"])
+router = APIRouter(tags=["files"], responses=ALWAYS)
 
 _RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})", re.IGNORECASE)
 _PICTURE: dict[str, Any] = {

@@ -5,10 +5,10 @@ from fastapi import APIRouter, Response
 from darkroom.api.deps import EngineDep
 from darkroom.api.native import schemas
 from darkroom.api.native.media import answer
-from darkroom.api.problems import RETRY_AFTER
+from darkroom.api.problems import ALWAYS, RETRY_AFTER
 from darkroom.engine import health
 
-router = APIRouter(tags=["health"])
+router = APIRouter(tags=["health"], responses=ALWAYS)
 
 
 @router.head("/healthz", include_in_schema=False)

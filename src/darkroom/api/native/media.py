@@ -12,12 +12,12 @@ from starlette.exceptions import HTTPException
 from darkroom.api.deps import EngineDep
 from darkroom.api.native import schemas
 from darkroom.api.native.requests import GenerateRequest, ListQuery
-from darkroom.api.problems import Responses, responses
+from darkroom.api.problems import ALWAYS, Responses, responses
 from darkroom.engine.queries import Located
 from darkroom.errors import Unavailable
 from darkroom.media.states import ENDED
 
-router = APIRouter(tags=["media"])
+router = APIRouter(tags=["media"], responses=ALWAYS)
 
 LONGEST_WAIT = 60.0
 _WAIT = re.compile(r"(?:^|[,;\s])wait(?:\s*=\s*\"?([0-9]+)\"?)?(?=$|[,;\s])", re.IGNORECASE)

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Response
 from darkroom.api.deps import EngineDep
 from darkroom.api.native import schemas
 from darkroom.api.native.media import answer
-from darkroom.api.problems import responses
+from darkroom.api.problems import ALWAYS, responses
 from darkroom.engine.catalogue import Model
 
-router = APIRouter(tags=["models"])
+router = APIRouter(tags=["models"], responses=ALWAYS)
 
 
 @router.get("/models", response_model=schemas.ModelList)
