@@ -520,7 +520,8 @@ async def test_who_waits_is_answered_when_the_service_stops(settings: Settings) 
         await running(engine, media_id)
         asyncio.get_running_loop().call_later(0.1, engine.begin_stop)
         async with asyncio.timeout(5):
-            assert (await engine.wait(media_id, at_most=60)).media.status is Status.PROCESSING
+            known = await engine.queries.media(media_id)
+            assert (await engine.wait(known, at_most=60)).media.status is Status.PROCESSING
 
 
 # The loops

@@ -84,17 +84,21 @@ def advance(connection: Connection, to: Status, rows: Sequence[Mapping[str, Any]
     Only legal moves are made. The caller holds the live job of each, which is what makes them all legal;
     raises `IllegalMove` if one is not. `counts`: a try is counted.
     """
-    _check(connection, to, [row["id"] for row in rows])
     changed = tuple(name for name in rows[0] if name != "id")
     values = [{"the_id": row["id"], **{f"new_{name}": row[name] for name in changed}} for row in rows]
-    connection.execute(_advance(to, changed, counts), values)
+    if len(rows) == 1:
+        moved = connection.execute(_advance(to, changed, counts), values[0]).rowcount
+    else:  # PostgreSQL does not count the rows that an executemany changed
+        moved = connection.execute(_movable(to), {"ids": [row["id"] for row in rows]}).scalar_one()
+        connection.execute(_advance(to, changed, counts), values)
+    if moved != len(rows):
+        raise IllegalMove(f"not all of these media may become {to}: {', '.join(str(row['id']) for row in rows)}")
 
 
-def _check(connection: Connection, to: Status, ids: Sequence[UUID]) -> None:
-    """Raise `IllegalMove` unless all may move: PostgreSQL does not count the rows that an executemany changed."""
-    movable = select(func.count()).select_from(media).where(media.c.id.in_(ids), _legal(to))
-    if connection.execute(movable).scalar_one() != len(ids):
-        raise IllegalMove(f"not all of these media may become {to}: {', '.join(map(str, ids))}")
+@lru_cache
+def _movable(to: Status) -> Select[int]:
+    ids = bindparam("ids", type_=media.c.id.type, expanding=True)
+    return select(func.count()).select_from(media).where(media.c.id.in_(ids), _legal(to))
 
 
 _START = (

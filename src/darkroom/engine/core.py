@@ -68,9 +68,12 @@ class Engine:
             return Accepted(Located(answer, None), replayed=False)
         return Accepted(await self.queries.media(answer), replayed=True)
 
-    async def wait(self, media_id: UUID, *, at_most: float) -> Located:
-        """The media once it has ended, or as it is after `at_most` seconds or when the service stops."""
-        news = asyncio.Event()
+    async def wait(self, known: Located, *, at_most: float) -> Located:
+        """The media once it has ended, or as it is after `at_most` seconds or when the service stops.
+
+        `known`: the media as the caller has just seen it.
+        """
+        media_id, news = known.media.id, asyncio.Event()
 
         def listen(event: MediaEvent) -> None:
             if isinstance(event, FINAL):
@@ -78,13 +81,14 @@ class Engine:
 
         deadline = asyncio.get_running_loop().time() + at_most
         with self.bus.listening(media_id, listen):
-            while True:
-                located = await self.queries.media(media_id)
+            while known.media.status not in ENDED and not self.stopping.is_set():
                 left = deadline - asyncio.get_running_loop().time()
-                if located.media.status in ENDED or left <= 0 or self.stopping.is_set():
-                    return located
+                if left <= 0:
+                    break
                 await _first(news, self.stopping, timeout=min(left, REREAD))
                 news.clear()
+                known = await self.queries.media(media_id)
+        return known
 
     async def remove(self, media_id: UUID) -> None:
         """Delete a media with its files. What the store cannot delete now, the janitor does later."""

@@ -92,7 +92,7 @@ async def generate(
 async def _wait_for(accepted: Located, engine: EngineDep, *, at_most: float) -> Located:
     """The media once it has ended, or later on. It is accepted: a database that fails now changes nothing of that."""
     try:
-        return await engine.wait(accepted.media.id, at_most=at_most)
+        return await engine.wait(accepted, at_most=at_most)
     except Unavailable:
         return accepted
 
