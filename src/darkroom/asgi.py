@@ -60,7 +60,8 @@ def _options(settings: Settings) -> Options:
 
 def _hosts(settings: Settings) -> tuple[str, ...] | None:
     """The names that are answered. Beyond this machine, with no names given, all are."""
-    if settings.allow_unauthenticated and not settings.allowed_hosts:
+    is_local = settings.host in LOCAL or settings.host.startswith("127.")
+    if not is_local and not settings.allowed_hosts:
         return None
     public = urlsplit(settings.public_url).hostname if settings.public_url else None
     return (*LOCAL, settings.host, *settings.allowed_hosts, *([public] if public else ()))

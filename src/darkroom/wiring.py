@@ -29,6 +29,8 @@ from darkroom.settings import Settings, SettingsError, StorageOptions
 from darkroom.storage.base import Storage
 from darkroom.storage.registry import open_storage
 
+SHORTEST_SECRET = 16
+
 
 @asynccontextmanager
 async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
@@ -96,7 +98,10 @@ def _kept_secret(path: Path) -> bytes:
             pass
         finally:
             draft.unlink()
-    return path.read_bytes()
+    secret = path.read_bytes()
+    if len(secret) < SHORTEST_SECRET:
+        raise SettingsError(f"{path} is too short to sign links: delete it and a new one is made")
+    return secret
 
 
 def _providers(settings: Settings) -> dict[str, Provider]:

@@ -94,11 +94,15 @@ def test_every_answer_tells_browsers_to_be_careful(sqlite_app: App) -> None:
 
 
 def test_only_our_own_names_are_answered(run_app: RunApp, sqlite_url: str) -> None:
-    settings = {"allowed_hosts": ["pictures.internal"], "public_url": "https://pictures.example.com"}
+    settings = {
+        "allowed_hosts": ["pictures.internal", "*.corp.example", "app.test:8452"],
+        "public_url": "https://pictures.example.com",
+    }
     with run_app(database_url=sqlite_url, **settings) as app:
         for host, status in {
             "localhost": 200, "LOCALHOST:9": 200, f"127.0.0.1:{app.port}": 200, "[::1]:8000": 200,
-            "pictures.internal": 200, "pictures.example.com": 200,
+            "pictures.internal": 200, "a.corp.example:80": 200, "app.test": 200, "corp.example": 403,
+            "pictures.example.com": 200,
             "evil.example": 403, "localhost.evil.example": 403, "pictures.internal.": 403, "10.0.0.1": 403,
         }.items():  # fmt: skip
             response = httpx2.get(f"{app.url}/healthz", headers={"Host": host})

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Connection, delete
+from sqlalchemy import Connection, create_engine, delete, event
 
 from darkroom.db import media, tables
 from darkroom.db.media import Filter
@@ -205,3 +205,22 @@ async def test_a_page_carries_the_media_whole(shelf: Shelf) -> None:
         row["id"], row["prompt"], ("été", "%"), {"order": "7"},
     )  # fmt: skip
     assert await shelf.walk(Filter(tag="ÉTÉ"), limit=5) == []
+
+
+def test_an_idempotency_key_is_found_by_its_index(sqlite_url: str) -> None:
+    """A scan would hold SQLite's only writer for as long as the table is large."""
+    plans: list[str] = []
+    engine = create_engine(sqlite_url)
+
+    def explain(connection: Any, cursor: Any, statement: str, parameters: Any, *_: object) -> None:
+        if statement.startswith("SELECT media.owner"):
+            cursor.execute(f"EXPLAIN QUERY PLAN {statement}", parameters)
+            plans.extend(row[3] for row in cursor.fetchall())
+
+    event.listen(engine, "before_cursor_execute", explain)
+    with engine.connect() as connection:
+        media.find_keys(connection, [(None, "a"), ("someone", "b")])
+    engine.dispose()
+
+    assert len(plans) == 2
+    assert all("USING INDEX uq_media_idempotency" in plan for plan in plans), plans

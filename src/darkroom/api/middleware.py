@@ -88,15 +88,21 @@ class HostGuard:
     """Answers only under the names that are ours, so that no web page reaches us by rebinding its own."""
 
     def __init__(self, app: ASGIApp, *, hosts: Iterable[str]) -> None:
+        """`hosts`: names, `*.example.com` for all below one, `*` for all. Ports do not matter."""
         self._app = app
-        self._hosts = frozenset(host.lower() for host in hosts)
+        names = [host_of(host) for host in hosts]
+        self._hosts = frozenset(names)
+        self._endings = tuple(name.removeprefix("*") for name in names if name.startswith("*"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and host_of(Headers(scope=scope).get("host", "")) not in self._hosts:
+        if scope["type"] == "http" and not self._is_ours(host_of(Headers(scope=scope).get("host", ""))):
             error = Forbidden("this host name is not answered here; add it to DARKROOM_ALLOWED_HOSTS", field="Host")
             await of_error(error)(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+    def _is_ours(self, host: str) -> bool:
+        return host in self._hosts or host.endswith(self._endings)
 
 
 def host_of(header: str) -> str:
@@ -104,4 +110,4 @@ def host_of(header: str) -> str:
     header = header.strip().lower()
     if header.startswith("["):
         return header[1:].partition("]")[0]
-    return header.partition(":")[0]
+    return header if header.count(":") > 1 else header.partition(":")[0]

@@ -172,6 +172,22 @@ _AHEAD = select(func.count()).where(
 _QUEUED_JOB = select(jobs.c.lane, jobs.c.priority, jobs.c.run_at).where(jobs.c.id == bindparam("the_id"), QUEUED)
 
 
+def waiting_lanes(connection: Connection) -> list[str]:
+    """The lanes that queued jobs are in, each found by one step in the index."""
+    lanes: list[str] = []
+    first = select(func.min(jobs.c.lane)).where(QUEUED)
+    lane = connection.execute(first).scalar()
+    while lane is not None:
+        lanes.append(lane)
+        lane = connection.execute(first.where(jobs.c.lane > lane)).scalar()
+    return lanes
+
+
+def move(connection: Connection, lane: str, to: str) -> int:
+    """Move the queued jobs of a lane to another; return how many."""
+    return connection.execute(update(jobs).where(QUEUED, jobs.c.lane == lane).values(lane=to)).rowcount
+
+
 def position(connection: Connection, job_id: UUID) -> int | None:
     """How many queued jobs of its lane go before this one, of the first 1,000; None: it is not queued."""
     job = connection.execute(_QUEUED_JOB, {"the_id": job_id}).one_or_none()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
 from sqlalchemy import Connection
@@ -18,6 +19,7 @@ from darkroom.storage.base import Storage
 log = structlog.get_logger(__name__)
 
 CHUNK = 100
+DEFAULT_LANE = "default"
 FAILURES = 3
 """How many prefixes may resist before the store is left alone for now."""
 
@@ -115,11 +117,19 @@ class Janitor:
         self._expected = self._lifecycle.now() + self._interval
 
     async def tidy(self) -> None:
-        """Clear the trash, enforce retention. Raises `Unavailable`."""
+        """Clear the trash, enforce retention, empty lanes that nobody serves. Raises `Unavailable`."""
         now = self._lifecycle.now()
+        await self._rehome()
         await self._sweeper.clear(await self._database.read(trash.due, now, limit=CHUNK))
         if self._retention is not None:
             await self._retire(now - self._retention)
+
+    async def _rehome(self) -> None:
+        """Move what waits in a lane that is not configured any more to the one that always is."""
+        for lane in await self._database.read(jobs.waiting_lanes):
+            if lane not in self._lanes:
+                moved = await self._database.transact(partial(jobs.move, lane=lane, to=DEFAULT_LANE))
+                log.warning("lane_not_configured", lane=lane, moved=moved, to=DEFAULT_LANE)
 
     def _survey(self, connection: Connection, now: datetime) -> _Survey:
         return _Survey(jobs.due_lanes(connection, self._lanes, now), jobs.any_expired(connection, now))

@@ -90,9 +90,9 @@ class Lifecycle:
         """End a job: `reporting.complete`, `fail`, `release` or `let_go`. Raises `LeaseLost`."""
         await self._make(transition, item)
 
-    async def discard(self, task: Task) -> None:
-        """Have what a job stored cleared away: it had lost its lease."""
-        await self._make(reporting.discard, reporting.Discard(task.job.id, self.now(), task.media.id))
+    async def discard(self, task: Task) -> bool:
+        """Have what a job stored cleared away: it had lost its lease. False: it was deleted with its media."""
+        return await self._make(reporting.discard, reporting.Discard(task.job.id, self.now(), task.media.id))
 
     async def cancel(self, media_id: UUID) -> None:
         """Cancel a media: at once while it is queued, else as soon as its worker lets go.

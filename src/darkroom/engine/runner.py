@@ -119,8 +119,13 @@ class Run:
         await self._end(lambda: self._tools.lifecycle.report(reporting.let_go, item))
 
     async def abandon(self) -> None:
-        """The job is another's now: whatever this run stored is not wanted."""
-        await self._insist(lambda: self._tools.lifecycle.discard(self.task))
+        """The job is another's now, or deleted: what this run stored is not wanted. Nobody else stops a deleted one."""
+
+        async def discard() -> None:
+            if not await self._tools.lifecycle.discard(self.task):
+                await self.stop_backend()
+
+        await self._insist(discard)
 
     async def stop_backend(self) -> None:
         """Tell the backend to stop what it accepted; a backend that does not answer is left alone."""
@@ -150,7 +155,6 @@ class Run:
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            await self.stop_backend()
             seconds = self._tools.job_timeout.total_seconds()
             raise Transient(f"{route.provider_name} took longer than {seconds:g} s") from error
         except asyncio.CancelledError as error:
@@ -286,6 +290,7 @@ class Run:
         provider = self._route.provider_name if self._route else None
         item = reporting.Fail(job.id, lifecycle.now(), provider, as_failure(error, provider), decision)
         log.info("job_failed", **self._ids(), code=item.failure.code, decision=type(decision).__name__)
+        await self.stop_backend()  # the next try begins anew: nothing of this one may run on
         self.phase = Phase.REPORTING
         await self._insist(lambda: lifecycle.report(reporting.fail, item))
 

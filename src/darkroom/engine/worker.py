@@ -183,10 +183,7 @@ class Worker:
                 await run.let_go()
             case Reason.RELEASED | Reason.OUT_OF_TOUCH:
                 await run.release()
-            case Reason.DELETED:
-                await run.stop_backend()
-                await run.abandon()
-            case Reason.LOST:
+            case Reason.DELETED | Reason.LOST:
                 await run.abandon()
 
     def _hear(self, event: MediaEvent) -> None:

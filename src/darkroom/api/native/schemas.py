@@ -62,7 +62,7 @@ class Media(BaseModel):
     files: list[File] = Field(description="Empty until the media is COMPLETED.")
     progress: Progress | None
     queue_position: int | None = Field(
-        description="Queued jobs that go before it, counted up to 1,000; only where one media is asked for."
+        description="Queued jobs that go before it, counted up to 1,000; not looked up for lists and new media."
     )
     priority: int
     number_of_tries: int = Field(description="Tries that ended and counted.")

@@ -176,12 +176,16 @@ class Discard(Report):
     media_id: UUID
 
 
-def discard(connection: Connection, items: Sequence[Discard]) -> list[Done[None]]:
-    """Have what jobs stored cleared away. One that succeeded after all (its answer got lost) is left alone."""
-    for item in items:
-        if jobs.state_of(connection, item.job_id) != JobState.SUCCEEDED:
+def discard(connection: Connection, items: Sequence[Discard]) -> list[Done[bool]]:
+    """Have what jobs stored cleared away. One that succeeded after all (its answer got lost) is left alone.
+
+    Answers whether the job still exists, or was deleted with its media.
+    """
+    states = [jobs.state_of(connection, item.job_id) for item in items]
+    for item, state in zip(items, states, strict=True):
+        if state != JobState.SUCCEEDED:
             trash.add(connection, [prefix_of(item.media_id, item.job_id)], delete_after=item.at)
-    return [Done(None) for _ in items]
+    return [Done(state is not None) for state in states]
 
 
 def _ended(item: Report, provider: str | None, **values: Any) -> dict[str, Any]:

@@ -33,7 +33,7 @@ class Submit:
 
 def submit(connection: Connection, items: Sequence[Submit]) -> list[Answer[UUID | Media]]:
     """Insert media with their first jobs. Answers with the new media, or the id of the one that stands for it."""
-    keys = [item.key[1] for item in items if item.key]
+    keys = [item.key for item in items if item.key]
     known = {key: (row.id, row.fingerprint) for key, row in media.find_keys(connection, keys).items()} if keys else {}
     answers: list[Answer[UUID | Media]] = []
     for item in items:
