@@ -54,7 +54,12 @@ class Proxy:
                 near, _ = listener.accept()
                 far = socket.create_connection(self._target)
                 with self._lock:
-                    self._ends += [near, far]
+                    is_cut = self._listener is not listener
+                    self._ends += [] if is_cut else [near, far]
+                if is_cut:  # while this connection was being made
+                    near.close()
+                    far.close()
+                    return
                 for source, sink in ((near, far), (far, near)):
                     threading.Thread(target=_pass_on, args=(source, sink), daemon=True).start()
 
