@@ -38,6 +38,7 @@ LEGAL: Moves[Status] = {
     Status.CANCELLED: frozenset({Status.IN_QUEUE}),
 }
 
+# What the conditions of the writes on `jobs` come to; the state machine's test holds every move against it.
 LEGAL_JOB: Moves[JobState] = {
     JobState.QUEUED: frozenset({JobState.RUNNING, JobState.CANCELLED}),
     JobState.RUNNING: frozenset(
