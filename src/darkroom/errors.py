@@ -3,23 +3,34 @@
     DarkroomError
     ├── InvalidRequest             422  bad input; names the field
     │   ├── UnknownModel           404
+    │   ├── UnusableModel          422  no route of the model can be used: a key is missing, say
     │   ├── PayloadTooLarge        413
     │   └── IdempotencyMismatch    422
     ├── NotFound                   404
     ├── Forbidden                  403
     ├── Conflict                   409  the media's state does not allow it
     │   └── NotCompleted           409
+    ├── BudgetExhausted            402  the money set aside for the day is spent
+    ├── QueueFull                  429  the lane takes no more for now
     ├── Unavailable                503  a part of ours does not answer; try again
     │   ├── DatabaseUnavailable
+    │   ├── BrokerUnavailable
     │   └── StorageUnavailable
     ├── MissingObject              500  the store has no such object
     ├── LeaseLost                  500  the job is no longer this worker's
+    ├── NotInstalled               500  a program that is needed is not on this machine
     └── ProviderError              502  a try at making the picture failed
-        ├── Transient                   try again later
+        ├── Transient                   try again, at another route or later
+        │   ├── Interrupted             the backend went on: resume there
         │   └── InvalidOutput           what came back is no picture
-        ├── Throttled                   try again later; the try does not count
-        └── Permanent                   trying again cannot help
-            ├── Rejected                the backend refuses this prompt
+        ├── Throttled                   try elsewhere or later; the try does not count
+        │   └── NoRoom                  our own limits of its account, not the backend, say so
+        ├── AccountRefused              the backend does not take our credentials, or has no credit for us
+        ├── SubmissionUncertain         nobody knows whether the backend took it, so nobody asks for it again
+        └── Permanent                   this backend cannot do it
+            ├── Rejected                it refuses this prompt
+            ├── UnusableOutput          it made something that is no picture, and wants to be paid for it
+            ├── OutputExpired           it made the picture, and does not have it any more
             └── OutputTooLarge          a picture beyond the limits (a decompression bomb)
 
 The wire facts (`code`, `status`, `retryable`) are on the class; each surface renders them in one place.
@@ -56,6 +67,11 @@ class UnknownModel(InvalidRequest):
     status = 404
 
 
+class UnusableModel(InvalidRequest):
+    code = "unusable_model"
+    title = "The model cannot be used at present"
+
+
 class PayloadTooLarge(InvalidRequest):
     code = "payload_too_large"
     title = "The request body is too large"
@@ -90,6 +106,19 @@ class NotCompleted(Conflict):
     title = "The media is not completed"
 
 
+class BudgetExhausted(DarkroomError):
+    code = "budget_exhausted"
+    title = "The budget is spent"
+    status = 402
+
+
+class QueueFull(DarkroomError):
+    code = "queue_full"
+    title = "The queue is full"
+    status = 429
+    retryable = True
+
+
 class Unavailable(DarkroomError):
     code = "unavailable"
     title = "Temporarily unavailable"
@@ -100,6 +129,11 @@ class Unavailable(DarkroomError):
 class DatabaseUnavailable(Unavailable):
     code = "database_unavailable"
     title = "The database does not answer"
+
+
+class BrokerUnavailable(Unavailable):
+    code = "broker_unavailable"
+    title = "The broker does not answer"
 
 
 class StorageUnavailable(Unavailable):
@@ -117,16 +151,30 @@ class LeaseLost(DarkroomError):
     title = "The job is no longer this worker's"
 
 
+class NotInstalled(DarkroomError):
+    code = "not_installed"
+    title = "A program is not installed"
+
+
 class ProviderError(DarkroomError):
+    """`moves_on`: whether another route may do what this one could not."""
+
     code = "provider_error"
     title = "The backend failed"
     status = 502
+    moves_on: ClassVar[bool] = True
 
 
 class Transient(ProviderError):
     code = "provider_unavailable"
     title = "The backend failed for now"
     retryable = True
+
+
+class Interrupted(Transient):
+    code = "provider_interrupted"
+    title = "The backend went on without us"
+    moves_on = False
 
 
 class InvalidOutput(Transient):
@@ -140,6 +188,22 @@ class Throttled(ProviderError):
     retryable = True
 
 
+class NoRoom(Throttled):
+    code = "no_room"
+    title = "Every route is at its limit"
+
+
+class AccountRefused(ProviderError):
+    code = "account_refused"
+    title = "The backend does not accept our account"
+
+
+class SubmissionUncertain(ProviderError):
+    code = "submission_uncertain"
+    title = "It is not known whether the backend took the request"
+    moves_on = False
+
+
 class Permanent(ProviderError):
     code = "provider_failed"
     title = "The backend cannot do this"
@@ -148,8 +212,22 @@ class Permanent(ProviderError):
 class Rejected(Permanent):
     code = "prompt_rejected"
     title = "The backend refuses this prompt"
+    moves_on = False
+
+
+class UnusableOutput(Permanent):
+    code = "unusable_output"
+    title = "The backend made something that is not a picture"
+    moves_on = False
+
+
+class OutputExpired(Permanent):
+    code = "output_expired"
+    title = "The backend does not have the picture any more"
+    moves_on = False
 
 
 class OutputTooLarge(Permanent):
     code = "output_too_large"
     title = "The backend returned a picture beyond the limits"
+    moves_on = False

@@ -5,6 +5,7 @@ Each is a line of the media's story in the database, and news for whoever watche
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from uuid import UUID
 
 from darkroom.media.model import Failure
@@ -15,6 +16,28 @@ class _Happened:
     media_id: UUID
     job_id: UUID
     at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """The job that an event ends, for those who count: known where it is written, not where it is heard of.
+
+    `seconds`: since its claim; None: nobody had claimed it. `counts`: as a try at its media.
+    """
+
+    lane: str
+    provider: str | None
+    seconds: float | None
+    counts: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """US dollars that an event's job of `model` cost at the account `provider`, for those who count."""
+
+    model: str
+    provider: str
+    amount: Decimal
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +54,8 @@ class Submitted(_Happened):
 class Claimed(_Happened):
     worker: str
     number: int
+    lane: str = ""
+    waited: float = 0.0
 
     @property
     def line(self) -> str:
@@ -79,6 +104,7 @@ class Waiting(_Happened):
 @dataclass(frozen=True, slots=True)
 class Failed(_Happened):
     failure: Failure
+    ran: Ran | None = None
 
     @property
     def line(self) -> str:
@@ -88,6 +114,7 @@ class Failed(_Happened):
 @dataclass(frozen=True, slots=True)
 class Lost(_Happened):
     worker: str | None
+    ran: Ran | None = None
 
     @property
     def line(self) -> str:
@@ -97,6 +124,7 @@ class Lost(_Happened):
 @dataclass(frozen=True, slots=True)
 class Released(_Happened):
     worker: str
+    ran: Ran | None = None
 
     @property
     def line(self) -> str:
@@ -123,6 +151,9 @@ class CancelRequested(_Happened):
 
 @dataclass(frozen=True, slots=True)
 class Cancelled(_Happened):
+    model: str = ""
+    ran: Ran | None = None
+
     @property
     def line(self) -> str:
         return "cancelled"
@@ -130,7 +161,12 @@ class Cancelled(_Happened):
 
 @dataclass(frozen=True, slots=True)
 class GaveUp(_Happened):
+    """`code`: of the last failure."""
+
     tries: int
+    model: str = ""
+    code: str = ""
+    paid: Paid | None = None
 
     @property
     def line(self) -> str:
@@ -140,6 +176,9 @@ class GaveUp(_Happened):
 @dataclass(frozen=True, slots=True)
 class Completed(_Happened):
     files: int
+    model: str = ""
+    ran: Ran | None = None
+    paid: Paid | None = None
 
     @property
     def line(self) -> str:
@@ -148,6 +187,8 @@ class Completed(_Happened):
 
 @dataclass(frozen=True, slots=True)
 class Deleted(_Happened):
+    paid: Paid | None = None
+
     @property
     def line(self) -> str:
         return "deleted"
@@ -172,3 +213,19 @@ MediaEvent = (
 )
 FINAL = Completed | GaveUp | Cancelled | Deleted
 """After one of these nothing more comes of the media, unless a person retries it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Previewed(_Happened):
+    """A picture on its way, for those who watch: news that no story keeps. `image`: a `data:` URI, at most 7 kB."""
+
+    image: str
+
+
+News = MediaEvent | Previewed
+"""What watchers are told of."""
+
+TRAVELLING = (
+    Submitted | Claimed | Progressed | Previewed | Queued | CancelRequested | Cancelled | GaveUp | Completed | Deleted
+)
+"""The news that someone in another process acts on. The rest says nothing that one of these does not say as well."""

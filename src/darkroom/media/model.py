@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from darkroom.media.routing import Routing
 from darkroom.media.states import JobState, Status
 
 Parameters = Mapping[str, Any]
+NOWHERE_YET = Routing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +29,24 @@ class Submission:
     metadata: Mapping[str, str] = field(default_factory=dict)
     idempotency_key: str | None = None
     fingerprint: str | None = None
+    trace: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a provider is asked to do. `model` is the provider's own name for it."""
+    """What a provider is asked to do.
+
+    `model`: the provider's own name for it. `options`: what the settings say of this route. `extra`: what the
+    caller wants to be passed through (`provider_options`), in the backend's own words.
+    """
 
     media_id: UUID
     job_id: UUID
     prompt: str
     model: str
     parameters: Parameters
+    options: Mapping[str, Any] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -75,7 +84,11 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One try at making a media."""
+    """One try at making a media. `owner`: its media's, empty for nobody's.
+
+    `route`: the label of the route that it takes. `sent_at`: when a request was about to be sent to the backend.
+    `reserved`: the money set aside for it, in US dollars. `routing`: what its media had tried before.
+    """
 
     id: UUID
     media_id: UUID
@@ -83,6 +96,7 @@ class Job:
     state: JobState
     lane: str
     priority: int
+    owner: str
     run_at: datetime
     worker: str | None
     lease_expires_at: datetime | None
@@ -94,11 +108,25 @@ class Job:
     provider_ref: str | None
     error: Failure | None
     cost: Decimal | None
+    route: str | None = None
+    sent_at: datetime | None = None
+    reserved: Decimal | None = None
+    routing: Routing = NOWHERE_YET
+
+    @property
+    def may_run_on(self) -> bool:
+        """Whether a backend may be at work on it, whatever becomes of its worker."""
+        return self.provider_ref is not None or self.sent_at is not None
+
+    @property
+    def day(self) -> date | None:
+        """The day (UTC) on which the money for it was set aside."""
+        return self.sent_at.date() if self.sent_at else None
 
 
 @dataclass(frozen=True, slots=True)
 class Media:
-    """What a caller asked for and what became of it."""
+    """What a caller asked for and what became of it. `trace`: the traceparent of the request that asked."""
 
     id: UUID
     job_id: UUID
@@ -120,6 +148,7 @@ class Media:
     updated_at: datetime
     started_at: datetime | None
     completed_at: datetime | None
+    trace: str | None = None
     files: tuple[File, ...] = ()
 
 
