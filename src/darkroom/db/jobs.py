@@ -1,19 +1,16 @@
 """Statements on `jobs`. `hold` is the fence: no worker writes without it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, func, insert, or_, select, update
-from sqlalchemy.sql.dml import ReturningUpdate
+from sqlalchemy import ColumnElement, Connection, Select, bindparam, case, func, insert, or_, select, update
 
 from darkroom.db.rows import to_job
 from darkroom.db.tables import QUEUED, RUNNING, jobs
 from darkroom.media.model import Job
 from darkroom.media.states import JobState
-
-DEEPEST_POSITION = 1000
 
 
 def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -21,48 +18,12 @@ def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     connection.execute(insert(jobs), list(rows))
 
 
-def _claim(*conditions: ColumnElement[bool]) -> ReturningUpdate[*tuple[Any, ...]]:
-    best = (
-        select(jobs.c.id)
-        .where(QUEUED, jobs.c.lane == bindparam("the_lane"), jobs.c.run_at <= bindparam("now"), *conditions)
-        .order_by(jobs.c.priority.desc(), jobs.c.run_at, jobs.c.id)
-        .limit(bindparam("most"))
-        .with_for_update(skip_locked=True)
-        .cte("best")
-    )
-    claimed = update(jobs).where(jobs.c.id.in_(select(best.c.id))).values(state=JobState.RUNNING)
-    return claimed.values(
-        worker=bindparam("the_worker"), lease_expires_at=bindparam("lease_until"), started_at=bindparam("now")
-    ).returning(jobs)
-
-
-_CLAIM = _claim()
-_CLAIM_ONLY = _claim(jobs.c.media_id == bindparam("only"))
 _HOLD = (
     select(jobs)
     .where(jobs.c.id.in_(bindparam("ids", expanding=True)), RUNNING)
     .order_by(jobs.c.id)
     .with_for_update()
 )  # fmt: skip
-
-
-def claim(
-    connection: Connection,
-    *,
-    lane: str,
-    most: int,
-    worker: str,
-    now: datetime,
-    lease_until: datetime,
-    only: UUID | None = None,
-) -> list[Job]:
-    """Take the best due jobs of a lane (or of the media `only`): priority first, then age."""
-    values = {"the_lane": lane, "most": most, "the_worker": worker, "now": now, "lease_until": lease_until}
-    if only is None:
-        rows = connection.execute(_CLAIM, values)
-    else:
-        rows = connection.execute(_CLAIM_ONLY, values | {"only": only})
-    return sorted(map(to_job, rows), key=lambda job: (-job.priority, job.run_at, job.id))
 
 
 def hold(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, Job]:
@@ -85,40 +46,87 @@ def end(connection: Connection, state: JobState, rows: Sequence[Mapping[str, Any
     connection.execute(_END, [{"to": state, **row} for row in rows])
 
 
-def extend(connection: Connection, ids: Sequence[UUID], until: datetime) -> dict[UUID, datetime | None]:
-    """Extend the leases of those of `ids` that are running; return when each was asked to cancel, if it was."""
-    statement = (
-        update(jobs)
-        .where(jobs.c.id.in_(ids), RUNNING)
-        .values(lease_expires_at=until)
-        .returning(jobs.c.id, jobs.c.cancel_requested_at)
-    )
-    return {row.id: row.cancel_requested_at for row in connection.execute(statement)}
+_HELD = select(jobs.c.id).where(jobs.c.id.in_(bindparam("ids", expanding=True)), RUNNING)
+_EXTEND = (
+    update(jobs)
+    .where(jobs.c.id.in_(_HELD.order_by(jobs.c.id).with_for_update()))
+    .values(lease_expires_at=bindparam("until"))
+    .returning(jobs.c.id, jobs.c.cancel_requested_at)
+)
+
+
+def extend(connection: Connection, ids: Collection[UUID], until: datetime) -> dict[UUID, datetime | None]:
+    """Extend the leases of those of `ids` that are running; return when each was asked to cancel, if it was.
+
+    They are locked in the order of `hold`, so that neither waits for the other's end.
+    """
+    rows = connection.execute(_EXTEND, {"ids": list(ids), "until": until})
+    return {row.id: row.cancel_requested_at for row in rows}
 
 
 _ACCEPT = (
     update(jobs)
     .where(jobs.c.id == bindparam("the_id"), RUNNING)
-    .values(provider=bindparam("the_provider"), provider_ref=bindparam("the_ref"))
+    .values(provider=bindparam("the_provider"), provider_ref=bindparam("the_ref"), route=bindparam("the_route"))
 )
 
 
 def accept(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Save the backends' own ids of running jobs that the caller holds: `the_id`, `the_provider`, `the_ref`."""
+    """Save the backends' own ids of running jobs that the caller holds: `the_id`, `_provider`, `_ref`, `_route`."""
     connection.execute(_ACCEPT, list(rows))
 
 
+_BEGIN = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("the_id"), RUNNING)
+    .values(
+        provider=bindparam("the_provider"), route=bindparam("the_route"), sent_at=bindparam("the_time"),
+        reserved=bindparam("the_money"), provider_ref=None,
+    )
+)  # fmt: skip
+
+
+def begin(connection: Connection, row: Mapping[str, Any]) -> None:
+    """A running job that the caller holds is about to be sent: `the_id`, `_provider`, `_route`, `_time`, `_money`."""
+    connection.execute(_BEGIN, row)
+
+
+def unsend(connection: Connection, job_id: UUID) -> None:
+    """Nothing was sent for a running job that the caller holds."""
+    nothing = {"sent_at": None, "reserved": None, "route": None, "provider": None}
+    connection.execute(update(jobs).where(jobs.c.id == job_id, RUNNING).values(nothing))
+
+
+def count_lost(connection: Connection, media_id: UUID) -> int:
+    """How many jobs of a media were lost with their workers."""
+    statement = select(func.count()).select_from(jobs)
+    return connection.execute(statement.where(jobs.c.media_id == media_id, jobs.c.state == JobState.LOST)).scalar_one()
+
+
+def is_taken(connection: Connection, provider: str, ref: str) -> bool:
+    """Whether a job was accepted under a backend's reference."""
+    statement = select(jobs.c.id).where(jobs.c.provider_ref == ref, jobs.c.provider == provider)
+    return connection.execute(statement.limit(1)).first() is not None
+
+
+_SENT = jobs.c.sent_at.isnot(None)
+
+
 def cancel_queued(connection: Connection, job_id: UUID, at: datetime) -> bool:
-    """Cancel a job that nobody has claimed; False: it is not queued."""
-    statement = update(jobs).where(jobs.c.id == job_id, QUEUED)
+    """Cancel a job that nobody has claimed, and that no backend may be at work on; False: it is none."""
+    statement = update(jobs).where(jobs.c.id == job_id, QUEUED, jobs.c.provider_ref.is_(None), ~_SENT)
     return connection.execute(statement.values(state=JobState.CANCELLED, finished_at=at)).rowcount > 0
 
 
 def request_cancel(connection: Connection, job_id: UUID, at: datetime) -> bool:
-    """Ask the worker of a running job to let go; False: it is not running."""
-    statement = update(jobs).where(jobs.c.id == job_id, RUNNING)
+    """Ask the worker that has a job, or the next that gets it, to let go; False: it has ended.
+
+    One that is queued to go on at a backend is due at once: somebody must tell the backend.
+    """
+    statement = update(jobs).where(jobs.c.id == job_id, or_(RUNNING, QUEUED))
     asked = func.coalesce(jobs.c.cancel_requested_at, bindparam(None, at, type_=jobs.c.run_at.type))
-    return connection.execute(statement.values(cancel_requested_at=asked)).rowcount > 0
+    due = case((QUEUED, bindparam(None, at, type_=jobs.c.run_at.type)), else_=jobs.c.run_at)
+    return connection.execute(statement.values(cancel_requested_at=asked, run_at=due)).rowcount > 0
 
 
 def state_of(connection: Connection, job_id: UUID) -> JobState | None:
@@ -144,32 +152,13 @@ def last_of(connection: Connection, media_id: UUID) -> Job:
     return to_job(connection.execute(statement).one())
 
 
-def due_lanes(connection: Connection, lanes: Sequence[str], now: datetime) -> list[str]:
-    """Those of `lanes` in which a job is due."""
-    due = select(jobs.c.id).where(QUEUED, jobs.c.run_at <= now).limit(1)
-    return [lane for lane in lanes if connection.execute(due.where(jobs.c.lane == lane)).first()]
+def _counted(*conditions: ColumnElement[bool]) -> Select[int]:
+    few = select(jobs.c.id).where(QUEUED, jobs.c.lane == bindparam("the_lane"), *conditions)
+    return select(func.count()).select_from(few.limit(bindparam("most")).subquery())
 
 
-_FIRST = (
-    select(jobs.c.priority, jobs.c.run_at, jobs.c.id)
-    .where(QUEUED, jobs.c.lane == bindparam("the_lane"))
-    .order_by(jobs.c.priority.desc(), jobs.c.run_at, jobs.c.id)
-    .limit(DEEPEST_POSITION)
-    .subquery()
-)
-_AHEAD = select(func.count()).where(
-    or_(
-        _FIRST.c.priority > bindparam("the_priority"),
-        and_(
-            _FIRST.c.priority == bindparam("the_priority"),
-            or_(
-                _FIRST.c.run_at < bindparam("the_time"),
-                and_(_FIRST.c.run_at == bindparam("the_time"), _FIRST.c.id < bindparam("the_id")),
-            ),
-        ),
-    )
-)
-_QUEUED_JOB = select(jobs.c.lane, jobs.c.priority, jobs.c.run_at).where(jobs.c.id == bindparam("the_id"), QUEUED)
+_COUNT_QUEUED = _counted()
+_COUNT_DUE = _counted(jobs.c.run_at <= bindparam("now"))
 
 
 def waiting_lanes(connection: Connection) -> list[str]:
@@ -188,10 +177,18 @@ def move(connection: Connection, lane: str, to: str) -> int:
     return connection.execute(update(jobs).where(QUEUED, jobs.c.lane == lane).values(lane=to)).rowcount
 
 
-def position(connection: Connection, job_id: UUID) -> int | None:
-    """How many queued jobs of its lane go before this one, of the first 1,000; None: it is not queued."""
-    job = connection.execute(_QUEUED_JOB, {"the_id": job_id}).one_or_none()
-    if job is None:
-        return None
-    place = {"the_lane": job.lane, "the_priority": job.priority, "the_time": job.run_at, "the_id": job_id}
-    return connection.execute(_AHEAD, place).scalar_one()
+def count(connection: Connection, lane: str, *, most: int) -> int:
+    """How many jobs are queued in a lane, counted up to `most`."""
+    return connection.execute(_COUNT_QUEUED, {"the_lane": lane, "most": most}).scalar_one()
+
+
+def count_due(connection: Connection, lane: str, now: datetime, *, most: int) -> int:
+    """How many jobs are due in a lane, counted up to `most`."""
+    return connection.execute(_COUNT_DUE, {"the_lane": lane, "now": now, "most": most}).scalar_one()
+
+
+def count_running(connection: Connection, *, most: int) -> dict[str, int]:
+    """How many jobs are running in each lane that has some, of the first `most` of all."""
+    first = select(jobs.c.lane).where(RUNNING).limit(most).subquery()
+    rows = connection.execute(select(first.c.lane, func.count()).group_by(first.c.lane))
+    return {row[0]: row[1] for row in rows}

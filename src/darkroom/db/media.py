@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from darkroom.db import files
-from darkroom.db.jobs import position as queue_position
+from darkroom.db.positions import position as queue_position
 from darkroom.db.rows import AnyRow, to_media
 from darkroom.db.tables import jobs, media, tags
 from darkroom.media.ids import first_id_at
@@ -33,7 +33,7 @@ WINDOW = 2000
 """Rows that one step of a filtered list looks at."""
 STEPS = 5
 _CLOCK_SKEW = timedelta(seconds=30)
-"""A media's time is taken before its write waits for its turn, its id when that has come."""
+"""How far the time in an id may be from its media's: they are the same where one clock made both."""
 
 
 def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -159,6 +159,9 @@ def find_keys(connection: Connection, keys: Sequence[tuple[str | None, str]]) ->
 
 
 _GET = select(media).where(media.c.id == bindparam("the_id"))
+_AMONG = media.c.id.in_(bindparam("ids", expanding=True))
+_SOME = select(media).where(_AMONG).order_by(media.c.id.desc())
+_STAMPS = select(media.c.id, media.c.updated_at).where(_AMONG)
 _BRIEF = (
     select(media.c.job_id, media.c.id, media.c.status, media.c.progress)
     .join(jobs, jobs.c.media_id == media.c.id)
@@ -173,6 +176,20 @@ def get(connection: Connection, media_id: UUID) -> Media | None:
         return None
     has_files = row.status == Status.COMPLETED
     return to_media(row, files.of_media(connection, [media_id]).get(media_id, ()) if has_files else ())
+
+
+def some(connection: Connection, ids: Sequence[UUID]) -> tuple[Media, ...]:
+    """Those of `ids` that exist, with their files, newest first."""
+    if not ids:
+        return ()
+    rows = connection.execute(_SOME, {"ids": ids}).all()
+    pictures = files.of_media(connection, ids)
+    return tuple(to_media(row, pictures.get(row.id, ())) for row in rows)
+
+
+def stamps(connection: Connection, ids: Sequence[UUID]) -> dict[UUID, datetime]:
+    """When each of `ids` that exists was updated last."""
+    return {row.id: row.updated_at for row in connection.execute(_STAMPS, {"ids": ids})}
 
 
 def id_of_job(connection: Connection, job_id: UUID) -> UUID | None:
@@ -205,10 +222,13 @@ def live_job(connection: Connection, media_id: UUID) -> AnyRow | None:
     return connection.execute(select(media.c.job_id, media.c.status).where(media.c.id == media_id)).one_or_none()
 
 
-def tries(connection: Connection, media_id: UUID) -> tuple[int, int]:
-    """How many tries of a media counted, and how many it has."""
-    row = connection.execute(select(media.c.number_of_tries, media.c.max_tries).where(media.c.id == media_id)).one()
-    return row.number_of_tries, row.max_tries
+_TRIES = select(media.c.number_of_tries, media.c.max_tries, media.c.model).where(media.c.id == bindparam("the_id"))
+
+
+def tries(connection: Connection, media_id: UUID) -> tuple[int, int, str]:
+    """How many tries of a media counted, how many it has, and its model."""
+    row = connection.execute(_TRIES, {"the_id": media_id}).one()
+    return row.number_of_tries, row.max_tries, row.model
 
 
 def ended_before(connection: Connection, at: datetime, *, limit: int) -> list[UUID]:
@@ -254,11 +274,11 @@ def page(connection: Connection, wanted: Filter, *, cursor: UUID | None, limit: 
             matches = matches.join(media, media.c.id == tags.c.media_id)
         found += connection.execute(matches.limit(limit + 1 - len(found))).all()
         if len(found) > limit:
-            return Page(_load(connection, found[:limit]), found[limit - 1].id)
+            return Page(some(connection, [row.id for row in found[:limit]]), found[limit - 1].id)
         cursor = end
         if cursor is None:
             break
-    return Page(_load(connection, found), cursor)
+    return Page(some(connection, [row.id for row in found]), cursor)
 
 
 def _index(wanted: Filter, before: UUID | None, end: UUID | None = None) -> Select[Any]:
@@ -304,12 +324,3 @@ def _others(wanted: Filter) -> list[ColumnElement[bool]]:
         conditions.append(media.c.created_at < wanted.created_before)
     words = (wanted.q or "").casefold().split()
     return conditions + [media.c.words.contains(f" {word} ", autoescape=True) for word in words]
-
-
-def _load(connection: Connection, found: Sequence[AnyRow]) -> tuple[Media, ...]:
-    ids = [row.id for row in found]
-    if not ids:
-        return ()
-    rows = connection.execute(select(media).where(media.c.id.in_(ids)).order_by(media.c.id.desc())).all()
-    pictures = files.of_media(connection, ids)
-    return tuple(to_media(row, pictures.get(row.id, ())) for row in rows)

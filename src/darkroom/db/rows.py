@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from darkroom.media.model import Failure, File, Job, LogLine, Media
+from darkroom.media.routing import Routing
 
 AnyRow = Row[*tuple[Any, ...]]
 
@@ -24,6 +25,7 @@ def to_job(row: AnyRow) -> Job:
     """A row of `jobs`."""
     values = row._asdict()
     values["error"] = to_failure(values["error"])
+    values["routing"] = Routing.from_json(values["routing"])
     return Job(**values)
 
 

@@ -41,6 +41,18 @@ class SchemaState:
         """Whether a later version made it what it is."""
         return self.current is not None and self.current not in self.known
 
+    @property
+    def advice(self) -> str:
+        """Where a database is that is not where it should be, and what to do."""
+        if self.is_ahead:
+            return f"at {self.current}, which this version does not know: run the version that made it, or a later one"
+        return f"{self.place}, and {self.head} is needed: run `darkroom db upgrade`"
+
+    @property
+    def place(self) -> str:
+        """Where it is, in words."""
+        return f"at {self.current}" if self.current else "empty"
+
 
 def revisions() -> tuple[str, ...]:
     """The revisions of this version, in order: each file of `versions` begins with its own, and they sort."""
@@ -62,6 +74,13 @@ async def state(database: Database) -> SchemaState:
     return SchemaState(await database.read(_current), revisions())
 
 
+async def require(database: Database) -> None:
+    """Raise `DatabaseUnavailable` unless `database` is at the schema of this version."""
+    found = await state(database)
+    if not found.is_current:
+        raise DatabaseUnavailable(f"the database is {found.advice}")
+
+
 async def upgrade(database: Database) -> None:
     """Run the migrations that `database` lacks, guarded against other processes that do the same.
 
@@ -69,9 +88,9 @@ async def upgrade(database: Database) -> None:
     """
     found = await state(database)
     if found.is_ahead:
-        raise DatabaseUnavailable(f"the database is at revision {found.current}, made by a later version of Darkroom")
+        raise DatabaseUnavailable(f"the database is {found.advice}")
     if not found.is_current:
-        await database.transact(_upgrade)
+        await database.migrate(_upgrade)
 
 
 async def differences(database: Database) -> list[str]:

@@ -8,13 +8,14 @@ await anything, so no transaction stays open across a network call.
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event, exc, make_url
 
+from darkroom.db.clock import Now, ServerClock, measure, utc_now
 from darkroom.db.writer import Operation, Writer
 from darkroom.errors import DatabaseUnavailable
 
@@ -23,12 +24,15 @@ log = structlog.get_logger(__name__)
 R = TypeVar("R")
 T = TypeVar("T")
 Work = Callable[[Connection], R]
+Timed = Callable[[str], AbstractContextManager[object]]
+"""Times the context, which is a `read`, a `write` or a `transaction`."""
 
 RETRY_AFTER = 2.0
 READERS = 4
 CONNECTIONS = 16
 BUSY_TIMEOUT_MS = 5000
 CLOSE_TIMEOUT = 5.0
+_TIMEOUTS = {"timeout": 5, "command_timeout": 10}
 # SQLSTATE classes and codes: connection, resources, operator intervention, system, read-only.
 _UNAVAILABLE = ("08", "53", "57P", "58", "25006", "3D000", "28")
 
@@ -44,53 +48,84 @@ class Backend(Protocol):
         """Run `work` in one transaction, committed when this returns."""
         ...
 
+    async def migrate(self, work: Work[R]) -> R:
+        """Run `work` in one transaction, however long it takes."""
+        ...
+
     async def aclose(self) -> None:
         """Close every connection."""
         ...
 
 
 class Database:
-    """Reads, single transactions, and writes that share their commit with others."""
+    """Reads, single transactions, and writes that share their commit with others.
 
-    def __init__(self, backend: Backend, *, writers: int, url: URL) -> None:
+    `now`: the time that all processes on this database agree on.
+    """
+
+    def __init__(self, backend: Backend, *, url: URL, timed: Timed, wall: Now) -> None:
         self._backend = backend
-        self._writer = Writer(self.transact, writers=writers)
+        self._timed = timed
+        self._writer = Writer(self.transact)
         self.dialect = url.get_backend_name()
         self.location = url.set(drivername=self.dialect).render_as_string(hide_password=True)
+        self._clock = None
+        self.now = wall  # processes on one SQLite file share their machine's clock
+        if self.dialect != "sqlite":
+            self._clock = ServerClock(lambda: self.read(measure), wall=wall)
+            self.now = self._clock.now
 
     async def read(self, query: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         """Return `query(connection, *args, **kwargs)`. Raises `DatabaseUnavailable`."""
-        with translated():
+        with self._timed("read"), translated():
             return await self._backend.read(lambda connection: query(connection, *args, **kwargs))
 
     async def transact(self, work: Work[R]) -> R:
-        """Run `work` in a transaction of its own. Raises `DatabaseUnavailable`."""
-        with translated():
+        """Run `work` in a transaction of its own. Raises `DatabaseUnavailable`, also while its time is not known."""
+        if self._clock is not None and self._clock.is_unset:
+            raise DatabaseUnavailable("the database's time is not known yet", retry_after=RETRY_AFTER)
+        with self._timed("transaction"), translated():
             return await self._backend.transact(work)
+
+    async def migrate(self, work: Work[R]) -> R:
+        """Run `work` in a transaction that may take its time: large tables, others who migrate.
+
+        Raises `DatabaseUnavailable`.
+        """
+        with translated():
+            return await self._backend.migrate(work)
 
     async def write(self, operation: Operation[T, R], item: T) -> R:
         """Have `operation` write `item`, in one transaction with whatever else is waiting.
 
         Durable when this returns. Raises `DatabaseUnavailable`, and what `operation` says of this item.
         """
-        return await self._writer.write(operation, item)
+        with self._timed("write"):
+            return await self._writer.write(operation, item)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Database"]:
         """Serve writes while the context is open; then let those under way end, and disconnect."""
         try:
-            async with self._writer.running():
+            async with self._writer.running(), self._clock.running() if self._clock else nullcontext():
                 yield self
         finally:
             await self._backend.aclose()
 
 
-def open_database(url: str) -> Database:
-    """The database at `url`; it connects at first use, and writes inside `running()`."""
+def _untimed(_: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
+def open_database(url: str, *, timed: Timed = _untimed, wall: Now = utc_now) -> Database:
+    """The database at `url`; it connects, writes and knows the server's time inside `running()`.
+
+    `wall`: this machine's clock.
+    """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return Database(SQLite(parsed), writers=1, url=parsed)
-    return Database(PostgreSQL(parsed), writers=4, url=parsed)
+        return Database(SQLite(parsed), url=parsed, timed=timed, wall=wall)
+    return Database(PostgreSQL(parsed), url=parsed, timed=timed, wall=wall)
 
 
 class SQLite:
@@ -120,6 +155,9 @@ class SQLite:
 
         return await asyncio.get_running_loop().run_in_executor(self._write_threads, run)
 
+    async def migrate(self, work: Work[R]) -> R:
+        return await self.transact(work)
+
     async def aclose(self) -> None:
         self._write_threads.shutdown()
         self._read_threads.shutdown()
@@ -133,6 +171,7 @@ def _sqlite_engine(url: URL, *, connections: int, **options: Any) -> Engine:
         pool_size=connections,
         max_overflow=0,
         connect_args={"check_same_thread": False, "timeout": BUSY_TIMEOUT_MS / 1000},
+        hide_parameters=True,  # errors are logged, and prompts are not
         **options,
     )
     event.listen(engine, "connect", _set_up_sqlite)
@@ -158,12 +197,14 @@ class PostgreSQL:
     def __init__(self, url: URL) -> None:
         from sqlalchemy.ext.asyncio import create_async_engine  # loads the ORM, which SQLite does without
 
+        self._url = url.set(drivername="postgresql+asyncpg")
         self._engine = create_async_engine(
-            url.set(drivername="postgresql+asyncpg"),
+            self._url,
             pool_size=CONNECTIONS,
             max_overflow=0,
             pool_timeout=5,
-            connect_args={"timeout": 5, "command_timeout": 10},
+            connect_args=_TIMEOUTS,
+            hide_parameters=True,  # errors are logged, and prompts are not
         )
         self._reader = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
@@ -183,6 +224,14 @@ class PostgreSQL:
         async with self._engine.begin() as connection:
             return await connection.run_sync(work)
 
+    async def migrate(self, work: Work[R]) -> R:
+        from sqlalchemy.ext.asyncio import create_async_engine
+        from sqlalchemy.pool import NullPool
+
+        patient = create_async_engine(self._url, poolclass=NullPool, hide_parameters=True)
+        async with patient.begin() as connection:
+            return await connection.run_sync(work)
+
     async def aclose(self) -> None:
         """Say goodbye; a server that does not answer is left."""
         try:
@@ -190,6 +239,17 @@ class PostgreSQL:
                 await self._engine.dispose()
         except TimeoutError:
             log.warning("database_not_closed", reason=f"no answer within {CLOSE_TIMEOUT:g} s")
+
+
+async def connect_apart(url: str) -> Any:
+    """A connection of asyncpg's own to the PostgreSQL at `url`, outside of any pool; the caller closes it."""
+    import asyncpg  # type: ignore[import-untyped]
+
+    dialect = make_url(url).set(drivername="postgresql+asyncpg").get_dialect()()
+    _, options = dialect.create_connect_args(make_url(url))
+    for of_sqlalchemy in ("prepared_statement_cache_size", "prepared_statement_name_func"):
+        options.pop(of_sqlalchemy, None)
+    return await asyncpg.connect(**options, **_TIMEOUTS)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     Column,
+    Date,
     ForeignKey,
     Index,
     Integer,
@@ -50,6 +51,7 @@ media = Table(
     Column("metadata", Json, nullable=False),
     Column("idempotency_key", String(255)),
     Column("fingerprint", String(64)),
+    Column("trace", String(55), comment="traceparent of the request (W3C Trace Context)"),
     Column("created_at", UTCDateTime, nullable=False),
     Column("updated_at", UTCDateTime, nullable=False),
     Column("started_at", UTCDateTime),
@@ -80,6 +82,7 @@ jobs = Table(
     Column("state", enum_of(JobState), nullable=False),
     Column("lane", String(100), nullable=False),
     Column("priority", Integer, nullable=False),
+    Column("owner", String(200), nullable=False, server_default=text("''"), comment="its media's; empty: nobody's"),
     Column("run_at", UTCDateTime, nullable=False),
     Column("worker", String(200)),
     Column("lease_expires_at", UTCDateTime),
@@ -91,6 +94,10 @@ jobs = Table(
     Column("provider_ref", Text),
     Column("error", Json),
     Column("cost", Money),
+    Column("route", Text),
+    Column("sent_at", UTCDateTime, comment="when a request was about to be sent to the backend"),
+    Column("reserved", Money, comment="set aside for it, until it is known what it cost"),
+    Column("routing", Json, comment="what its media had tried before"),
     UniqueConstraint("media_id", "number"),
 )
 
@@ -99,10 +106,50 @@ QUEUED = jobs.c.state == text("'queued'")
 RUNNING = jobs.c.state == text("'running'")
 
 Index(
-    "ix_jobs_claim", jobs.c.lane, jobs.c.priority.desc(), jobs.c.run_at, jobs.c.id,
+    "ix_jobs_claim", jobs.c.lane, jobs.c.priority.desc(), jobs.c.owner, jobs.c.run_at, jobs.c.id,
     sqlite_where=QUEUED, postgresql_where=QUEUED,
 )  # fmt: skip
 Index("ix_jobs_lease", jobs.c.lease_expires_at, sqlite_where=RUNNING, postgresql_where=RUNNING)
+
+Index("ix_jobs_account", jobs.c.provider, sqlite_where=RUNNING, postgresql_where=RUNNING)
+_accepted = jobs.c.provider_ref.isnot(None)
+Index("ix_jobs_ref", jobs.c.provider_ref, sqlite_where=_accepted, postgresql_where=_accepted)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("failures", Integer, nullable=False, comment="in a row"),
+    Column("blocked_until", UTCDateTime, comment="nothing is sent there before"),
+    Column("reason", Text, comment="why it is blocked"),
+    Column("next_at", UTCDateTime, comment="when its rate allows the next request"),
+    comment="what all workers know of an account at a backend; its limits are settings",
+)
+
+spending = Table(
+    "spending",
+    metadata,
+    Column("day", Date, nullable=False),
+    Column("owner", String(200), nullable=False, comment="empty: nobody's"),
+    Column("model", String(100), nullable=False),
+    Column("provider", String(100), nullable=False),
+    Column("jobs", Integer, nullable=False, comment="that were settled"),
+    Column("pictures", Integer, nullable=False),
+    Column("spent", Money, nullable=False),
+    Column("reserved", Money, nullable=False),
+    PrimaryKeyConstraint("day", "owner", "model", "provider"),
+    comment="money by the day (UTC) on which it was set aside; outlives the media",
+)
+
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("paused_at", UTCDateTime),
+    Column("seen_at", UTCDateTime, nullable=False, comment="when a process last had it in its settings"),
+    Column("reminded_at", UTCDateTime, comment="when tickets were last compared with due jobs"),
+    comment="what all processes know of a lane; its limits are settings",
+)
 
 files = Table(
     "files",

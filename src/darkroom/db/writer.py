@@ -45,15 +45,10 @@ class _Entry:
 
 
 class Writer:
-    """A queue of writes, and the tasks that commit them in groups."""
+    """A queue of writes, and the task that commits them in groups. One at a time: several would make small groups."""
 
-    def __init__(self, transact: Transact, *, writers: int = 1) -> None:
-        """`writers`: transactions at once. With several, each does one kind of write.
-
-        One kind locks its rows in order, so two transactions cannot wait for each other.
-        """
+    def __init__(self, transact: Transact) -> None:
         self._transact = transact
-        self._writers = writers
         self._waiting: deque[_Entry] = deque()
         self._arrived = asyncio.Event()
         self._closing = False
@@ -85,13 +80,13 @@ class Writer:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Commit what is written while the context is open, and what is still waiting at its end."""
-        tasks = [asyncio.create_task(self._work(), name="writer") for _ in range(self._writers)]
+        task = asyncio.create_task(self._work(), name="writer")
         try:
             yield
         finally:
             self._closing = True
             self._arrived.set()
-            await asyncio.gather(*tasks)
+            await task
 
     async def _work(self) -> None:
         busy = False
@@ -107,10 +102,8 @@ class Writer:
     def _take(self) -> list[_Entry]:
         """The next group. Those whose callers have given up are left out."""
         waiting = [entry for entry in self._waiting if not entry.answer.done()]
-        mixed = self._writers == 1
-        group = [entry for entry in waiting if mixed or entry.operation == waiting[0].operation][:LARGEST_GROUP]
-        taken = set(group)
-        self._waiting = deque(entry for entry in waiting if entry not in taken)
+        group = waiting[:LARGEST_GROUP]
+        self._waiting = deque(waiting[LARGEST_GROUP:])
         if not self._waiting:
             self._arrived.clear()
         return group
