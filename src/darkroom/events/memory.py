@@ -5,21 +5,25 @@ from contextlib import contextmanager
 from uuid import UUID
 
 from darkroom.events.base import Listener
-from darkroom.media.events import MediaEvent
+from darkroom.media.events import News
 
 
 class MemoryBus:
-    """Calls the listeners of a media, one after another. A listener does not raise."""
+    """Calls the listeners of a media, then those of all, one after another. A listener does not raise."""
 
     def __init__(self) -> None:
-        self._listeners: dict[UUID, list[Listener]] = {}
+        self._listeners: dict[UUID | None, list[Listener]] = {}
 
-    def publish(self, event: MediaEvent) -> None:
-        for listener in tuple(self._listeners.get(event.media_id, ())):
+    def publish(self, event: News) -> None:
+        for listener in (*self._listeners.get(event.media_id, ()), *self._listeners.get(None, ())):
             listener(event)
 
+    def hears(self, media_id: UUID) -> bool:
+        """Whether anyone listens for the news of a media."""
+        return media_id in self._listeners or None in self._listeners
+
     @contextmanager
-    def listening(self, media_id: UUID, listener: Listener) -> Iterator[None]:
+    def listening(self, media_id: UUID | None, listener: Listener) -> Iterator[None]:
         self._listeners.setdefault(media_id, []).append(listener)
         try:
             yield
