@@ -10,7 +10,7 @@ from darkroom.imaging.description import Description
 from darkroom.imaging.encode import encode, upright
 from darkroom.imaging.formats import Format
 from darkroom.imaging.metadata import embed
-from darkroom.imaging.thumbnail import small_pictures
+from darkroom.imaging.thumbnail import preview_of, small_pictures
 from darkroom.imaging.verify import Limits, verify
 
 
@@ -65,9 +65,16 @@ class Developer:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, self._develop, content, wanted, description)
 
+    async def preview(self, content: bytes) -> str:
+        """A small picture of a picture on its way, as a `data:` URI of at most 7 kB. Raises as `develop` does."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, self._preview, content)
+
     async def aclose(self) -> None:
         """Give back the threads, once what they are at is done."""
         await asyncio.to_thread(self._pool.shutdown)
+
+    def _preview(self, content: bytes) -> str:
+        return preview_of(upright(verify(content, self._limits).image))
 
     def _develop(self, content: bytes, wanted: Format | None, description: Description) -> Picture:
         decoded = verify(content, self._limits)

@@ -1,4 +1,4 @@
-"""The two small pictures of a picture: a thumbnail to look at, a placeholder to wait with."""
+"""The small pictures of a picture: a thumbnail to look at, a placeholder to wait with, a preview to watch it by."""
 
 import base64
 
@@ -9,6 +9,9 @@ from darkroom.imaging.formats import Format
 
 _THUMBNAIL = 384
 _PLACEHOLDER = 16
+_PREVIEW = 128
+_LARGEST_PREVIEW = 5000
+"""Bytes; a notification of PostgreSQL holds 8,000, and base64 takes a third more."""
 
 
 def small_pictures(image: Image.Image) -> tuple[bytes, str]:
@@ -21,7 +24,20 @@ def small_pictures(image: Image.Image) -> tuple[bytes, str]:
     # Method 2 takes 6 ms; the usual 4 takes 15 ms to be 6 % smaller.
     thumbnail = save(shown, Format.WEBP, quality=80, method=2, icc_profile=rgb_profile(image))
     tiny = save(_shrunk(shown, _PLACEHOLDER), Format.WEBP, quality=50, method=6)
-    return thumbnail, "data:image/webp;base64," + base64.b64encode(tiny).decode("ascii")
+    return thumbnail, _data_uri(tiny)
+
+
+def preview_of(image: Image.Image) -> str:
+    """A `data:` URI of a WebP of at most 128 pixels a side, 1 to 4 kB; of noise, at most 64."""
+    shown = _shrunk(plain(image), _PREVIEW)
+    preview = save(shown, Format.WEBP, quality=40, method=2)
+    if len(preview) > _LARGEST_PREVIEW:
+        preview = save(_shrunk(shown, _PREVIEW // 2), Format.WEBP, quality=40, method=2)
+    return _data_uri(preview)
+
+
+def _data_uri(webp: bytes) -> str:
+    return "data:image/webp;base64," + base64.b64encode(webp).decode("ascii")
 
 
 def _shrunk(image: Image.Image, longest: int) -> Image.Image:
