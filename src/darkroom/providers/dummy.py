@@ -10,7 +10,7 @@ import struct
 import time
 import zlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Hashable
+from collections.abc import AsyncGenerator, AsyncIterator, Hashable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -22,7 +22,18 @@ from PIL import Image
 
 from darkroom.errors import Permanent, ProviderError, Rejected, Throttled, Transient, UnknownModel
 from darkroom.media.model import Request
-from darkroom.providers.base import Accepted, Capabilities, Event, Finished, Produced, Progress
+from darkroom.providers.base import (
+    NO_OPTIONS,
+    Accepted,
+    Capabilities,
+    Event,
+    Finished,
+    Options,
+    Produced,
+    Progress,
+    Provider,
+)
+from darkroom.providers.journal import Journal
 
 MODEL: Final = "dummy"
 MAX_N: Final = 64
@@ -135,18 +146,20 @@ class Prediction:
             return
 
 
-class Dummy:
+class Dummy(Provider):
     """The scripted provider. `created` counts the predictions that were started, resumed ones once."""
 
-    capabilities: Final = Capabilities(resumes=True, cancels=True, reports_progress=True, max_n=MAX_N)
+    capabilities = Capabilities(resumes=True, cancels=True, reports_progress=True, max_n=MAX_N)
 
-    def __init__(self, *, picture: Path | None = None, seed: int | None = None) -> None:
+    def __init__(self, *, picture: Path | None = None, seed: int | None = None, journal: Path | None = None) -> None:
         """`picture`: the file to answer with, read once; `ValueError` if it is no picture.
 
-        `seed`: of the errors, so that a run can be replayed.
+        `seed`: of the errors, so that a run can be replayed. `journal`: the file to tell in what it does;
+        `ValueError` if it cannot be written.
         """
         self.created = 0
         self._file = _read(picture) if picture else None
+        self._journal = _open(journal) if journal else None
         self._random = Random(seed)  # noqa: S311 - errors to be replayed, no secrets
         self._predictions: OrderedDict[str, Prediction] = OrderedDict()
         self._tries: OrderedDict[UUID, int] = OrderedDict()
@@ -156,13 +169,17 @@ class Dummy:
         _check(model)
         return "A test picture, with the delay, the progress and the errors that were asked for."
 
-    def schema(self, model: str) -> dict[str, Any]:
+    def schema(self, model: str, options: Options = NO_OPTIONS) -> dict[str, Any]:
         """Return the JSON Schema of the parameters. Raises `UnknownModel` for another model than `dummy`."""
         _check(model)
         return SCHEMA
 
-    async def generate(self, request: Request, *, resume: str | None) -> AsyncIterator[Event]:
+    def generate(self, request: Request, *, resume: str | None) -> AsyncIterator[Event]:
         """Do as the parameters say. A `resume` of a process that is gone is a new wait under the same ref."""
+        events = self._generate(request, resume)
+        return self._journal.follow(request, events) if self._journal else events
+
+    async def _generate(self, request: Request, resume: str | None) -> AsyncGenerator[Event]:
         if request.model != MODEL:
             raise Permanent(f"the dummy provider has no model {request.model!r}")
         asked = DEFAULTS | dict(request.parameters)
@@ -185,13 +202,17 @@ class Dummy:
 
     async def cancel(self, ref: str) -> None:
         """End what runs under `ref`: whoever waits for it, or resumes it, gets `Permanent`."""
+        if self._journal:
+            self._journal.note("cancelled", ref=ref)
         if ref in self._predictions:
             self._predictions[ref].cancelled.set()
 
     async def aclose(self) -> None:
-        """Forget the predictions and the tries."""
+        """Forget the predictions and the tries; close the journal."""
         self._predictions.clear()
         self._tries.clear()
+        if self._journal:
+            self._journal.close()
 
     def _prediction(self, ref: str | None, *, resumed: bool) -> Prediction:
         known = self._predictions.get(ref) if ref else None
@@ -255,6 +276,13 @@ def _read(path: Path) -> bytes:
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise ValueError(f"the dummy provider's picture {path} cannot be read: {error}") from error
     return content
+
+
+def _open(path: Path) -> Journal:
+    try:
+        return Journal(path)
+    except OSError as error:
+        raise ValueError(f"the dummy provider's journal {path} cannot be written: {error}") from error
 
 
 def _picture(asked: dict[str, Any]) -> bytes:

@@ -10,7 +10,17 @@ from anyio import to_thread
 
 from darkroom.errors import InvalidRequest
 from darkroom.media.model import Request
-from darkroom.providers.base import Capabilities, Event, Finished, Preview, Produced, Progress
+from darkroom.providers.base import (
+    NO_OPTIONS,
+    Capabilities,
+    Event,
+    Finished,
+    Options,
+    Preview,
+    Produced,
+    Progress,
+    Provider,
+)
 from darkroom.providers.sketch.families import FAMILIES
 from darkroom.providers.sketch.picture import Picture
 
@@ -64,27 +74,24 @@ _SCHEMA: dict[str, Any] = {
 }
 
 
-class Sketch:
+class Sketch(Provider):
     """Darkroom's built-in model: a picture drawn from words and a seed, without a network or a GPU.
 
     `threads`: how many pictures are drawn at once (default: one a CPU); further ones wait their turn.
     Give it to one event loop only.
     """
 
+    capabilities = Capabilities(cancels=True, reports_progress=True, max_n=_MAX_N)
+
     def __init__(self, threads: int | None = None) -> None:
         self._turns = anyio.Semaphore(threads or os.cpu_count() or 1)
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """It stops at once when its task is cancelled; there is nothing to resume."""
-        return Capabilities(cancels=True, reports_progress=True, max_n=_MAX_N)
 
     def describe(self, model: str) -> str:
         """One line for a person. Raises InvalidRequest for any model but "sketch"."""
         _check(model)
         return "Built in: an abstract picture drawn from the words and the seed; no diffusion model."
 
-    def schema(self, model: str) -> dict[str, Any]:
+    def schema(self, model: str, options: Options = NO_OPTIONS) -> dict[str, Any]:
         """The parameters' JSON Schema. Raises InvalidRequest for any model but "sketch"."""
         _check(model)
         return {**_SCHEMA, "properties": {name: dict(rule) for name, rule in _SCHEMA["properties"].items()}}
@@ -103,12 +110,6 @@ class Sketch:
                 async for event in _draw(request, index, (seed + index) % _SEEDS):
                     yield event
         yield Finished()
-
-    async def cancel(self, ref: str) -> None:
-        """Nothing: no request is accepted under a `ref`; cancelling the task is what stops a picture."""
-
-    async def aclose(self) -> None:
-        """Nothing: threads belong to the event loop."""
 
 
 def _check(model: str) -> None:
