@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
-from pydantic import ValidationInfo
+from pydantic import SecretStr, ValidationInfo
 
 DATABASE_DRIVERS = {
     "sqlite": "sqlite",
@@ -19,6 +19,7 @@ DATABASE_DRIVERS = {
     "postgresql+asyncpg": "postgresql",
 }
 DATABASE_SCHEMES = "sqlite:///…, postgresql://… or postgres://…"
+BROKER_SCHEMES = "amqp://…, amqps://…, redis://… or rediss://…"
 STORAGE_SCHEMES = "file:///…, s3://bucket/…, gs://bucket/… or az://container/…"
 
 _HOST_NAME = re.compile(r"[a-z0-9_]([a-z0-9._-]*[a-z0-9_])?\.?", re.IGNORECASE)
@@ -124,6 +125,14 @@ def database_url(url: str) -> str:
     return f"{driver}://{address}" + (f"?{urlencode(options)}" if options else "")
 
 
+def broker_url(url: str) -> str:
+    """The address of RabbitMQ or Redis."""
+    scheme, _, rest = url.partition("://")
+    if scheme not in {"amqp", "amqps", "redis", "rediss"} or not rest.strip("/"):
+        raise ValueError(f"must start with {BROKER_SCHEMES}")
+    return url
+
+
 def storage_url(url: str) -> str:
     """A folder's or a bucket's address, without credentials; the result ends in no slash."""
     scheme, _, rest = url.partition("://")
@@ -147,8 +156,29 @@ def model_name(name: str) -> str:
     return name
 
 
+def queue_prefix(name: str) -> str:
+    """The first part of queues' names."""
+    if not _LANE_NAME.fullmatch(name):
+        raise ValueError("must be 1 to 50 of a-z, 0-9, '_' and '-', and start with a letter or digit")
+    return name
+
+
 def lane_name(name: str) -> str:
     """The name of a lane."""
     if not _LANE_NAME.fullmatch(name):
         raise ValueError("a lane's name is 1 to 50 of a-z, 0-9, '_' and '-', and starts with a letter or digit")
+    return name
+
+
+def header_value(secret: SecretStr) -> SecretStr:
+    """A secret that is sent in a header, where what is not allowed would be repeated in an error."""
+    if not all("!" <= character <= "~" for character in secret.get_secret_value()):
+        raise ValueError("must be of visible ASCII characters, without spaces")
+    return secret
+
+
+def account_name(name: str) -> str:
+    """The name of an account at a backend."""
+    if not _LANE_NAME.fullmatch(name):
+        raise ValueError("must be 1 to 50 of a-z, 0-9, '_' and '-', and start with a letter or digit")
     return name

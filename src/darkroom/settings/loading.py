@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from darkroom.settings.checks import path_from
+from darkroom.settings.models import KEYS, starter_accounts
 from darkroom.settings.schema import At, env_name, follow
 from darkroom.settings.sources import (
     CONFIG,
@@ -40,14 +41,32 @@ def load(environ: Mapping[str, str] | None = None, cwd: Path | None = None) -> S
     from_dotenv = dotenv(cwd / ".env")
     config = environ.get(CONFIG) or from_dotenv.get(CONFIG)
     layers = [variables(environ), variables(from_dotenv, ".env"), *_config_file(config, cwd)]
-    values: Tree = {}
+    values: Tree = {"accounts": starter_accounts()}
     for layer in reversed(layers):
         merge(values, layer.values)
+    if isinstance(values["accounts"], dict):
+        _find_keys(values, {**from_dotenv, **environ})
     try:
         return Settings.model_validate(values, context={"cwd": cwd})
     except ValidationError as error:
         # Not chained: pydantic's text is many lines.
         raise _worst(error, layers) from None
+
+
+def _find_keys(values: Tree, variables: Mapping[str, str | None]) -> None:
+    """Give each account without a key the one in the variable that it names, or that its vendor gave a name."""
+    for name, account in values["accounts"].items():
+        if isinstance(account, dict) and not account.get("key"):
+            variable = account.get("key_from") or KEYS.get(name)
+            key = variables.get(variable) if isinstance(variable, str) else None
+            if key and key.strip():
+                account["key"] = key.strip()
+
+
+def metrics_folder() -> Path | None:
+    """Where the server processes of one service share their metrics: a variable of the Prometheus library's own."""
+    folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+    return Path(folder) if folder else None
 
 
 def _config_file(named: str | None, cwd: Path) -> list[Layer]:

@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
@@ -13,7 +14,8 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
-from darkroom.settings.tree import Section, Settings
+from darkroom.settings.section import Section
+from darkroom.settings.tree import Settings
 
 PREFIX = "DARKROOM_"
 ANY_NAME = "<name>"
@@ -98,6 +100,7 @@ _WORDS: dict[Any, str] = {
     bool: "true or false",
     int: "a whole number",
     float: "a number",
+    Decimal: "an amount",
     str: "text",
     SecretStr: "secret text",
     Path: "a path",

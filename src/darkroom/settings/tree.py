@@ -5,35 +5,13 @@ above its own.
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from darkroom.settings import checks
-
-MIB = 1024 * 1024
-DAY = 24 * 3600
-YEAR = 365 * DAY
-
-Seconds = Annotated[float, Field(ge=0, le=YEAR, allow_inf_nan=False)]
-Bytes = Annotated[int, Field(ge=1024, le=1024 * MIB)]
-FilePath = Annotated[Path, AfterValidator(checks.absolute_path)]
-Name = Annotated[str, Field(min_length=1, max_length=300)]
-
-
-class Section(BaseModel):
-    """A part of the tree. Frozen; unknown names are errors; errors do not repeat what was entered."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=True)
+from darkroom.settings.models import Models, Money, Providers
+from darkroom.settings.section import DAY, MIB, Bytes, FilePath, Name, Seconds, Section
 
 
 class StorageOptions(Section):
@@ -77,6 +55,11 @@ class Data(Section):
         examples=["postgresql://darkroom:password@localhost/darkroom"],
         repr=False,
     )
+    migrate: bool = Field(
+        default=True,
+        description="Whether `darkroom serve` brings the database to the schema of its version; "
+        "otherwise it refuses to start until `darkroom db upgrade` has.",
+    )
     storage_url: Annotated[str, AfterValidator(checks.storage_url)] | None = Field(
         default=None,
         description=f"Where pictures are kept: {checks.STORAGE_SCHEMES}; unset: the data folder.",
@@ -119,6 +102,12 @@ class Service(Section):
         examples=["https://pictures.example.com"],
     )
     processes: int = Field(default=1, ge=1, le=256, description="Server processes.")
+    drain: Seconds = Field(
+        default=0.0,
+        le=3600,
+        description="Seconds after SIGTERM in which requests are still answered, while /readyz says no: "
+        "what a load balancer needs to notice.",
+    )
     allowed_hosts: list[Annotated[str, AfterValidator(checks.host_header)]] = Field(
         default=[],
         description="Host headers answered besides localhost, the listening address and the public URL's.",
@@ -157,14 +146,27 @@ class Service(Section):
         return self.public_url or f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
 
 
-class Logs(Section):
-    """What is written to standard error."""
+class Telemetry(Section):
+    """What Darkroom tells of itself: logs on standard error, metrics, traces."""
 
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(checks.lower_case)] = Field(
         default="info", description="Least important kind of line to write."
     )
     log_format: Annotated[Literal["auto", "console", "json"], BeforeValidator(checks.lower_case)] = Field(
         default="auto", description="Shape of the lines; auto: console on a terminal, json elsewhere."
+    )
+    worker_port: Annotated[int, Field(ge=1, le=65535)] | None = Field(
+        default=None,
+        description="TCP port on which `darkroom worker` answers /metrics, /healthz and /readyz; unset: none.",
+        examples=[9100],
+    )
+    traces_url: Annotated[str, AfterValidator(checks.public_url)] | None = Field(
+        default=None,
+        description="Collector of traces, OTLP over HTTP; needs `darkroom[traces]`; unset: no traces.",
+        examples=["http://otel-collector:4318"],
+    )
+    trace_ratio: float = Field(
+        default=1.0, ge=0, le=1, description="Share of the requests that are traced, where the caller does not say."
     )
 
 
@@ -181,11 +183,33 @@ class Lane(Section):
     """Queues that workers serve; a model belongs to one. The lane `default` always exists."""
 
     concurrency: int = Field(default=16, ge=1, le=10_000, description="Jobs at once in one process.")
+    max_queued: int = Field(
+        default=100_000,
+        ge=1,
+        le=100_000_000,
+        description="Jobs that may wait; beyond it new media are refused with 429 and Retry-After.",
+    )
 
 
 class Jobs(Section):
     """How jobs are run."""
 
+    broker_url: Annotated[str, AfterValidator(checks.broker_url)] | None = Field(
+        default=None,
+        description=f"Broker between many machines: {checks.BROKER_SCHEMES}; unset: the server process works itself.",
+        examples=["amqp://darkroom:password@localhost"],
+        repr=False,
+    )
+    broker_queue_prefix: Annotated[str, AfterValidator(checks.queue_prefix)] = Field(
+        default="darkroom",
+        description="First part of the queues' names at the broker, prefix.lane: one for each Darkroom that shares it.",
+        examples=["darkroom-staging"],
+    )
+    broker_quorum_queues: bool = Field(
+        default=False,
+        description="Whether the queues are quorum queues, kept on several nodes of a RabbitMQ cluster; "
+        "existing queues must be deleted before it is changed.",
+    )
     lanes: dict[Annotated[str, AfterValidator(checks.lane_name)], Lane] = Field(
         default={}, description="The lanes, by name; `default` is always there.", examples=[{"default": {}}]
     )
@@ -193,6 +217,10 @@ class Jobs(Section):
     retry: Retry = Field(default=Retry(), description="Waiting between tries.")
     job_timeout: Seconds = Field(
         default=900.0, ge=1, description="Hard limit for a provider to make the pictures of one job, in seconds."
+    )
+    patience: Seconds = Field(
+        default=86_400.0,
+        description="Seconds after a media's first failure in which it is tried again, be it throttled all the time.",
     )
     lease: Seconds = Field(
         default=30.0,
@@ -214,90 +242,6 @@ class Jobs(Section):
         return {"default": Lane(), **lanes}
 
 
-class Route(Section):
-    """One way to serve a model."""
-
-    provider: Name = Field(description="The provider.", examples=["sketch"])
-    model: Name | None = Field(
-        default=None,
-        description="The provider's own name for the model; unset: the provider's default.",
-        examples=["sketch"],
-    )
-
-
-class Model(Section):
-    """What callers may ask for, besides the built-in `sketch` and `dummy` or in the place of one."""
-
-    description: Name | None = Field(
-        default=None,
-        description="What callers are told about the model.",
-        examples=["Abstract pictures, made at once"],
-    )
-    lane: str = Field(default="default", description="Lane that the model's jobs wait in.")
-    routes: list[Route] = Field(
-        min_length=1,
-        description="Ways to serve the model, in the order they are tried.",
-        examples=[[{"provider": "sketch"}]],
-    )
-    defaults: dict[str, Any] = Field(
-        default={},
-        description="Parameters' values for requests that do not give them.",
-        examples=[{"width": 768}],
-    )
-
-
-def _built_in() -> dict[str, Model]:
-    return {name: Model(routes=[Route(provider=name)]) for name in ("sketch", "dummy")}
-
-
-class Models(Section):
-    """Which models callers may ask for."""
-
-    builtin_models: bool = Field(
-        default=True, description="Whether the models `sketch` and `dummy` are there undeclared."
-    )
-    models: dict[Annotated[str, AfterValidator(checks.model_name)], Model] = Field(
-        default={}, description="The models, by name, besides the built-in ones.", examples=[{"sketch": {}}]
-    )
-    default_model: str = Field(default="sketch", description="Model of requests that name none.")
-
-    @field_validator("models")
-    @classmethod
-    def _complete(cls, models: dict[str, Model], info: ValidationInfo) -> dict[str, Model]:
-        lanes = info.data.get("lanes")
-        for name, model in models.items():
-            if lanes is not None and model.lane not in lanes:
-                raise checks.Misplaced(f"must be one of the lanes ({', '.join(sorted(lanes))})", name, "lane")
-        return {**_built_in(), **models} if info.data.get("builtin_models") else models
-
-    @field_validator("default_model")
-    @classmethod
-    def _declared(cls, default_model: str, info: ValidationInfo) -> str:
-        models = info.data.get("models")
-        if models is not None and default_model not in models:
-            raise ValueError(f"must be one of the models ({', '.join(sorted(models)) or 'none is declared'})")
-        return default_model
-
-
-class Dummy(Section):
-    """The provider `dummy`, which makes no pictures and fails on request."""
-
-    picture: FilePath | None = Field(
-        default=None,
-        description="A picture file that dummy returns; unset: a tiny PNG.",
-        examples=["pictures/lighthouse.png"],
-    )
-    seed: int | None = Field(
-        default=None, description="Seeds its random errors; unset: they differ each time.", examples=[7]
-    )
-
-
-class Providers(Section):
-    """Options of the providers."""
-
-    dummy: Dummy = Field(default=Dummy(), description="The provider `dummy`.")
-
-
 class Output(Section):
     """What is made and allowed of each picture."""
 
@@ -309,7 +253,7 @@ class Output(Section):
     max_bytes: Bytes = Field(default=64 * MIB, description="Largest picture, in bytes as the provider sends it.")
 
 
-class Settings(Models, Jobs, Logs, Service, Data):
+class Settings(Money, Models, Jobs, Telemetry, Service, Data):
     """The whole tree. The fields of the last base come first."""
 
     output: Output = Field(default=Output(), description="The pictures.")

@@ -1,33 +1,47 @@
-"""The composition root: the only place that names adapters, and the one that owns lifetimes."""
+"""Every part of the service, connected, and closed in the right order."""
 
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from random import Random
 
-from darkroom.db.session import Database, open_database
+from darkroom.db.session import Database, connect_apart, open_database
+from darkroom.dispatch.base import Dispatcher
 from darkroom.dispatch.embedded import EmbeddedDispatcher
-from darkroom.engine.catalogue import Catalogue, Model, Route, checked_defaults, defaults_of, with_output_format
+from darkroom.dispatch.queues import Queues
+from darkroom.engine.accounts import Accounts
+from darkroom.engine.admission import Admission
+from darkroom.engine.catalogue import Catalogue
+from darkroom.engine.claiming import Claimer
 from darkroom.engine.core import Engine
+from darkroom.engine.costs import Costs
 from darkroom.engine.janitor import Janitor, Sweeper
+from darkroom.engine.lanes import Lanes
+from darkroom.engine.lanes import Limits as LaneLimits
 from darkroom.engine.lifecycle import Lifecycle
+from darkroom.engine.loops import cancel, start
+from darkroom.engine.observing.standing import Standing
 from darkroom.engine.queries import Queries
 from darkroom.engine.runner import Tools
+from darkroom.engine.ways import Ways
 from darkroom.engine.worker import Worker
-from darkroom.errors import DarkroomError
+from darkroom.errors import Unavailable
+from darkroom.events.base import EventBus
 from darkroom.events.memory import MemoryBus
 from darkroom.imaging import Developer, Limits
 from darkroom.media.policy import Backoff
-from darkroom.providers import registry
-from darkroom.providers.base import Provider
 from darkroom.security.links import LinkSigner
 from darkroom.settings import Settings, SettingsError, StorageOptions
 from darkroom.storage.base import Storage
 from darkroom.storage.registry import open_storage
+from darkroom.storage.timed import TimedStorage
+from darkroom.telemetry import metrics, traces
+from darkroom.wiring.models import budgets_of, catalogue_of, providers_of
 
 SHORTEST_SECRET = 16
 
@@ -39,21 +53,58 @@ async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
     Raises `SettingsError` if the settings name what is not there.
     """
     async with AsyncExitStack() as stack:
-        storage = storage_of(settings)
+        await stack.enter_async_context(traces.exporting(settings.traces_url, ratio=settings.trace_ratio))
+        stack.push_async_callback(cancel, start("loop lag", metrics.watch_loop))
+        storage = TimedStorage(storage_of(settings), partial(metrics.Timing, metrics.STORAGE_SECONDS, Unavailable))
         stack.push_async_callback(storage.aclose)
-        providers = _providers(settings)
+        providers = providers_of(settings)
         for provider in providers.values():
             stack.push_async_callback(provider.aclose)
         catalogue = catalogue_of(settings, providers)
         developer = _developer(settings)
         stack.push_async_callback(developer.aclose)
+        dispatcher = dispatcher_of(settings)
+        stack.push_async_callback(dispatcher.aclose)
         database = await stack.enter_async_context(database_of(settings).running())
-        yield _assemble(settings, database, storage, catalogue, developer)
+        bus = await stack.enter_async_context(_news(settings, database))
+        yield _assemble(settings, database, storage, catalogue, developer, dispatcher, bus)
 
 
 def database_of(settings: Settings) -> Database:
     """The database, not yet connected."""
-    return open_database(settings.database)
+    return open_database(settings.database, timed=partial(metrics.Timing, metrics.DATABASE_SECONDS, Unavailable))
+
+
+@asynccontextmanager
+async def _news(settings: Settings, database: Database) -> AsyncIterator[EventBus]:
+    """What carries news: on PostgreSQL to every process, else within this one."""
+    if database.dialect == "sqlite":
+        yield MemoryBus()
+        return
+    from darkroom.events.postgres import PostgresBus
+
+    async with PostgresBus(partial(connect_apart, settings.database)).running() as bus:
+        yield bus
+
+
+def dispatcher_of(settings: Settings) -> Dispatcher:
+    """What wakes workers: those in this process, or through the broker those of all machines."""
+    if settings.broker_url is None:
+        return EmbeddedDispatcher()
+    from darkroom.dispatch.celery import CeleryDispatcher  # loads Celery
+
+    return CeleryDispatcher(queues_of(settings), counted=metrics.count_tickets)
+
+
+def queues_of(settings: Settings, lanes: Sequence[str] | None = None) -> Queues:
+    """The queues of `lanes` (None: all) at the broker, which the settings must name."""
+    assert settings.broker_url is not None
+    return Queues(
+        settings.broker_url,
+        lanes=tuple(settings.lanes if lanes is None else lanes),
+        prefix=settings.broker_queue_prefix,
+        quorum=settings.broker_quorum_queues,
+    )
 
 
 def storage_of(settings: Settings) -> Storage:
@@ -104,39 +155,15 @@ def _kept_secret(path: Path) -> bytes:
     return secret
 
 
-def _providers(settings: Settings) -> dict[str, Provider]:
-    named = {route.provider for model in settings.models.values() for route in model.routes}
-    options: dict[str, dict[str, Any]] = {"dummy": settings.providers.dummy.model_dump()}
-    providers: dict[str, Provider] = {}
-    for name in sorted(named):
-        try:
-            providers[name] = registry.load(name)(**options.get(name, {}))
-        except (DarkroomError, ValueError) as error:
-            raise SettingsError(f"provider {name}: {error}") from error
-    return providers
+def _claimers(workers: Sequence[Worker], dispatcher: Dispatcher) -> Sequence[Claimer]:
+    """Workers that are woken in this process claim by themselves; others do by tickets."""
+    if not isinstance(dispatcher, EmbeddedDispatcher):
+        return ()
+    return [Claimer(worker, partial(dispatcher.due, worker.lane)) for worker in workers]
 
 
-def catalogue_of(settings: Settings, providers: Mapping[str, Provider]) -> Catalogue:
-    """The models as declared, with what their providers say of them. Raises `SettingsError`."""
-    models = []
-    for name, declared in settings.models.items():
-        try:
-            routes = [Route(r.provider, providers[r.provider], r.model or r.provider) for r in declared.routes]
-            first = routes[0]
-            schema = with_output_format(first.provider.schema(first.model))
-            models.append(
-                Model(
-                    name=name,
-                    description=declared.description or first.provider.describe(first.model),
-                    lane=declared.lane,
-                    routes=tuple(routes),
-                    schema=schema,
-                    defaults=checked_defaults(name, schema, {**defaults_of(schema), **declared.defaults}),
-                )
-            )
-        except DarkroomError as error:
-            raise SettingsError(f"models.{name}: {error.message}") from error
-    return Catalogue(models, default=settings.default_model)
+def _limits(settings: Settings) -> dict[str, LaneLimits]:
+    return {name: LaneLimits(lane.concurrency, lane.max_queued) for name, lane in settings.lanes.items()}
 
 
 def _developer(settings: Settings) -> Developer:
@@ -146,27 +173,34 @@ def _developer(settings: Settings) -> Developer:
 
 
 def _assemble(
-    settings: Settings, database: Database, storage: Storage, catalogue: Catalogue, developer: Developer
+    settings: Settings,
+    database: Database,
+    storage: Storage,
+    catalogue: Catalogue,
+    developer: Developer,
+    dispatcher: Dispatcher,
+    bus: EventBus,
 ) -> Engine:
     lease = timedelta(seconds=settings.lease)
-    bus, dispatcher = MemoryBus(), EmbeddedDispatcher()
     lifecycle = Lifecycle(database, bus, dispatcher, lease=lease)
+    budgets = budgets_of(settings)
     sweeper = Sweeper(database, storage)
+    admission = Admission(database, {name: lane.max_queued for name, lane in settings.lanes.items()})
     tools = Tools(
         lifecycle=lifecycle,
-        catalogue=catalogue,
         storage=storage,
         developer=developer,
+        ways=Ways(lifecycle, catalogue, budgets, rng=Random()),  # noqa: S311 - jitter
         worker=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
         backoff=Backoff(settings.retry.base, settings.retry.cap),
         job_timeout=timedelta(seconds=settings.job_timeout),
+        patience=timedelta(seconds=settings.patience),
     )
 
-    def worker(lane: str, concurrency: int) -> Worker:
-        return Worker(
-            lane, concurrency=concurrency, tools=tools, bus=bus, due=lambda: dispatcher.due(lane), lease=lease
-        )
-
+    workers = [
+        Worker(name, concurrency=lane.concurrency, tools=tools, bus=bus, lease=lease)
+        for name, lane in settings.lanes.items()
+    ]
     return Engine(
         database=database,
         storage=storage,
@@ -175,18 +209,25 @@ def _assemble(
         dispatcher=dispatcher,
         lifecycle=lifecycle,
         queries=Queries(database),
+        standing=Standing(database, lifecycle.now, list(settings.lanes)),
+        lanes=Lanes(database, lifecycle, dispatcher, here=_limits(settings)),
+        accounts=Accounts(database, lifecycle, catalogue),
+        costs=Costs(database, lifecycle.now, budgets),
+        admission=admission,
         sweeper=sweeper,
         janitor=Janitor(
             database,
             lifecycle,
             dispatcher,
             sweeper,
+            admission,
             lanes=list(settings.lanes),
             lease=lease,
             interval=timedelta(seconds=settings.poll_interval),
             retention=timedelta(days=settings.retention_days) if settings.retention_days else None,
         ),
-        workers=[worker(name, lane.concurrency) for name, lane in settings.lanes.items()],
+        workers=workers,
+        claimers=_claimers(workers, dispatcher),
         max_tries=settings.max_tries,
         stop_grace=timedelta(seconds=settings.stop_grace),
     )
