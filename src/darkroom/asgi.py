@@ -5,10 +5,11 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from types import FrameType
+from typing import Any
 from urllib.parse import urlsplit
 
 from fastapi import FastAPI
@@ -40,7 +41,7 @@ def application(settings: Settings, *, working: bool = True) -> FastAPI:
             if not working:
                 yield opened
                 return
-            with _stopping_with_parent(), _stopping_at_once(opened):
+            with _stopping_with_parent(), _stopping_on_signals(opened, drain=settings.drain):
                 async with opened.working():
                     yield opened
 
@@ -82,22 +83,20 @@ def _stopping_with_parent() -> Iterator[None]:
 
 
 @contextmanager
-def _stopping_at_once(engine: Engine) -> Iterator[None]:
-    """On SIGTERM or SIGINT, let nobody wait any longer; the server's own handler does the rest.
+def _stopping_on_signals(engine: Engine, *, drain: float) -> Iterator[None]:
+    """On SIGTERM or SIGINT, drain and stop; on a second one, stop at once. The server's own handlers end the server.
 
-    The server would otherwise first wait for the requests that wait for their pictures.
+    That would otherwise first wait for the requests that wait for their pictures.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    leave = _Leaving(engine, drain, end_server=before)
 
     def handle(number: int, frame: FrameType | None) -> None:
-        loop.call_soon_threadsafe(engine.begin_stop)
-        handler = before[signal.Signals(number)]
-        if callable(handler):
-            handler(number, frame)
+        loop.call_soon_threadsafe(leave, number)
 
     for number in before:
         signal.signal(number, handle)
@@ -106,3 +105,28 @@ def _stopping_at_once(engine: Engine) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+class _Leaving:
+    """What a signal does, on the event loop: the first one, and those that come after it."""
+
+    def __init__(self, engine: Engine, drain: float, end_server: Mapping[signal.Signals, Any]) -> None:
+        self._engine = engine
+        self._drain = drain
+        self._end_server = end_server
+
+    def __call__(self, number: int) -> None:
+        if self._engine.stopping.is_set():
+            self._engine.stop_at_once()
+        elif self._engine.draining or not self._drain:
+            self._stop(number)
+        else:
+            self._engine.draining = True
+            asyncio.get_running_loop().call_later(self._drain, self._stop, number)
+
+    def _stop(self, number: int) -> None:
+        if not self._engine.stopping.is_set():
+            self._engine.begin_stop()
+            handler = self._end_server[signal.Signals(number)]
+            if callable(handler):
+                handler(number, None)

@@ -1,14 +1,22 @@
 """The models that callers may ask for: their routes, their parameters, and what is wrong with a request."""
 
+import asyncio
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from datetime import timedelta
+from typing import Any, cast
 
 import jsonschema_rs
+import structlog
 
-from darkroom.errors import InvalidRequest, UnknownModel
+from darkroom.errors import DarkroomError, InvalidRequest, ProviderError, Unavailable, UnknownModel, UnusableModel
+from darkroom.media.money import Price
+from darkroom.media.routing import Account
 from darkroom.providers.base import Provider
+
+log = structlog.get_logger(__name__)
 
 OUTPUT_FORMAT = {
     "type": "string",
@@ -16,20 +24,138 @@ OUTPUT_FORMAT = {
     "description": "What the pictures are stored as. Left out: as the backend made them, untouched.",
 }
 
+ONE = {"type": "integer", "minimum": 1, "maximum": 1, "default": 1, "description": "How many pictures."}
+
+PROVIDER_OPTIONS = {
+    "type": "object",
+    "additionalProperties": {"type": "object"},
+    "description": "What is passed through to a backend in its own words, by the account's name.",
+}
+
 LONGEST_ECHO = 100
 """Characters of a name from a caller that an error repeats."""
 
 
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One way to serve a model: a provider, by its name here, and its own name for the model."""
+LEARNING = 15.0
+"""Seconds that a backend gets to say what its models take."""
+LEARNT_FOR = 3600.0
+"""Seconds after which it is asked again."""
+SILENT_FOR = 10.0
+"""Seconds for which one that did not say it is not asked: callers and workers wait for it, and have other routes."""
 
-    provider_name: str
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a route takes: a JSON Schema, what validates by it, and what of it is the provider's own."""
+
+    schema: Mapping[str, Any]
+    validator: jsonschema_rs.Draft202012Validator
+    own: Mapping[str, Any]
+
+
+@dataclass(slots=True)
+class Route:
+    """One way to serve a model: an account, the provider that speaks to it, and its own name for the model."""
+
     provider: Provider
     model: str
+    account: Account
+    options: Mapping[str, Any] = field(default_factory=dict)
+    price: Price | None = None
+    weight: float | None = None
+    _known: Known | None = None
+    _learnt: float | None = None
+    _silent: float | None = None
+    _asking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def provider_name(self) -> str:
+        """The account's name, which jobs say for their provider."""
+        return self.account.name
+
+    @property
+    def label(self) -> str:
+        """What tells it from the other routes of its model."""
+        return f"{self.account.name}:{self.model}"
+
+    @property
+    def problem(self) -> str | None:
+        """Why its provider cannot be used as it is set up; None: it can."""
+        return self.provider.problem()
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether its provider is set up, and it is known what it takes."""
+        return self.known is not None and self.problem is None
+
+    @property
+    def known(self) -> Known | None:
+        """What it takes; None: its backend must be asked first. Raises `InvalidRequest` for options that are wrong."""
+        if self._known is None:
+            self._look()
+        return self._known
+
+    def _look(self) -> None:
+        schema = self.provider.schema(self.model, self.options)
+        if schema is not None:
+            passes_to = self.account.name if self.account.guarded else None
+            self._known = Known(whole := with_our_own(schema, passes_to), validator_of(whole), schema)
+
+    @property
+    def is_due(self) -> bool:
+        """Whether its backend is to be asked what it takes, because only it knows: now and then."""
+        if self._silent is not None and time.monotonic() - self._silent < SILENT_FOR:
+            return False
+        if self._learnt is None:
+            return self.known is None and self.problem is None
+        return time.monotonic() - self._learnt > LEARNT_FOR
+
+    async def learn(self) -> None:
+        """Ask the backend what it takes, if that is due: once, for all who wait. One that does not say it is left."""
+        async with self._asking:
+            if self.is_due:
+                await self._ask()
+
+    async def _ask(self) -> None:
+        try:
+            async with asyncio.timeout(LEARNING):
+                await self.provider.learn(self.model, self.options)
+        except (ProviderError, TimeoutError) as error:
+            self._silent = time.monotonic()
+            log.warning("schema_not_learnt", route=self.label, reason=str(error))
+        else:
+            self._learnt = time.monotonic()
+            self._look()
+
+    def narrowed(self, parameters: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:
+        """What of a media's parameters its provider gets, and what its caller passes through to it.
+
+        The format is left out where the provider cannot make it: then we do, of whatever comes.
+        """
+        rules = self.known.own.get("properties", {}) if self.known else {}
+        mine = {name: value for name, value in parameters.items() if name in rules}
+        wanted = mine.get("output_format")
+        if wanted is not None and wanted not in rules["output_format"].get("enum", [wanted]):
+            del mine["output_format"]
+        return mine, parameters.get("provider_options", {}).get(self.account.name, {})
+
+    def error(self, parameters: Mapping[str, Any]) -> jsonschema_rs.ValidationError | None:
+        """The first thing that is wrong with `parameters` here. None: nothing, or it is not known."""
+        known = self.known
+        return None if known is None else next(iter(known.validator.iter_errors(dict(parameters))), None)
 
 
 @dataclass(frozen=True, slots=True)
+class View:
+    """A model as its routes are at present: those that can be used, what they take, what is filled in."""
+
+    state: tuple[object, ...]
+    usable: tuple[Route, ...]
+    schema: Mapping[str, Any]
+    defaults: Mapping[str, Any]
+
+
+@dataclass(slots=True)
 class Model:
     """A name that callers pick, and all it takes to serve it."""
 
@@ -37,20 +163,49 @@ class Model:
     description: str
     lane: str
     routes: tuple[Route, ...]
-    schema: Mapping[str, Any]
-    defaults: Mapping[str, Any] = field(default_factory=dict)
+    declared: Mapping[str, Any] = field(default_factory=dict)
+    resubmit: bool = False
+    job_timeout: timedelta | None = None
+    _view: View | None = None
 
-    def route_of(self, provider_name: str) -> Route | None:
+    @property
+    def view(self) -> View:
+        """What it is at present."""
+        state = tuple(route.known if route.is_usable else None for route in self.routes)
+        if self._view is None or self._view.state != state:
+            self._view = _view(self, state)
+        return self._view
+
+    @property
+    def schema(self) -> Mapping[str, Any]:
+        """The JSON Schema of what callers may say: all that some route takes."""
+        return self.view.schema
+
+    @property
+    def defaults(self) -> Mapping[str, Any]:
+        """What is filled in where callers say nothing."""
+        return self.view.defaults
+
+    def capable(self, parameters: Mapping[str, Any]) -> list[Route]:
+        """The usable routes that take `parameters`."""
+        return [route for route in self.view.usable if route.error(parameters) is None]
+
+    def route_of(self, label: str | None) -> Route | None:
         """The route by which an earlier job went, if the model still has it."""
-        return next((route for route in self.routes if route.provider_name == provider_name), None)
+        return next((route for route in self.routes if route.label == label), None)
+
+    @property
+    def problem(self) -> str | None:
+        """Why it cannot be used, in one line; None: a route of it is set up."""
+        found = [route.problem for route in self.routes]
+        return None if None in found else "; ".join(dict.fromkeys(problem for problem in found if problem))
 
 
 class Catalogue:
-    """The models by name. Checks parameters against the schema of the model's first route."""
+    """The models by name. What some usable route of a model takes is accepted for it."""
 
     def __init__(self, models: Sequence[Model], *, default: str) -> None:
         self._models = {model.name: model for model in models}
-        self._validators = {name: validator_of(model.schema) for name, model in self._models.items()}
         self.default = default
 
     def __iter__(self) -> Iterator[Model]:
@@ -61,19 +216,95 @@ class Catalogue:
         return self._models.get(name)
 
     def get(self, name: str | None) -> Model:
-        """The model of that name, or the default one. Raises `UnknownModel`, listing those there are."""
+        """The model of that name, or the default one. Raises `UnknownModel`, listing those that can be used."""
         model = self._models.get(name or self.default)
         if model is None:
-            known = ", ".join(sorted(self._models))
-            raise UnknownModel(f"there is no model {name!r}; there are: {known}", field="model")
+            usable = sorted(model.name for model in self if model.problem is None)
+            others = len(self._models) - len(usable)
+            also = f", and {others} that cannot be used yet" if others else ""
+            raise UnknownModel(f"there is no model {name!r}; there are: {', '.join(usable)}{also}", field="model")
+        return model
+
+    async def ready(self, name: str | None) -> Model:
+        """As `get`, once it is known what its routes take. Backends are asked at most once at a time."""
+        model = self.get(name)
+        due = [route for route in model.routes if route.is_due]
+        if due:
+            await asyncio.gather(*(route.learn() for route in due))
         return model
 
     def complete(self, model: Model, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        """`parameters` with the model's defaults filled in. Raises `InvalidRequest` at the first that is wrong."""
+        """`parameters` with the model's defaults filled in.
+
+        Raises `UnusableModel`, and `InvalidRequest` at the first that is wrong, where no route takes them.
+        """
         completed = {**model.defaults, **parameters}
-        for error in self._validators[model.name].iter_errors(completed):
-            raise _as_invalid(error, model)
+        _check_options(model, parameters.get("provider_options"))
+        usable = model.view.usable
+        if not usable:
+            raise _unusable(model)
+        errors = [route.error(completed) for route in usable]
+        if all(error is not None for error in errors):
+            raise _as_invalid(cast(jsonschema_rs.ValidationError, errors[0]), model)
         return {name: _whole(value) for name, value in completed.items()}
+
+
+def check_declared(model: Model) -> None:
+    """Raise `InvalidRequest` if no route takes the model's declared values, as far as that is known."""
+    known = [route for route in model.routes if route.known is not None]
+    errors = [route.error(model.declared) for route in known]
+    if errors and len(known) == len(model.routes) and all(error is not None for error in errors):
+        raise _as_invalid(cast(jsonschema_rs.ValidationError, errors[0]), model)
+
+
+def _check_options(model: Model, options: object) -> None:
+    """Raise `InvalidRequest` if something is to be passed through to a backend that the model does not have."""
+    known = sorted({route.account.name for route in model.routes if route.account.guarded})
+    for name in options if isinstance(options, dict) else ():
+        if known and name not in known:
+            raise InvalidRequest(
+                f"{model.name} has no backend {name[:LONGEST_ECHO]!r}; it has: {', '.join(known)}",
+                field="parameters.provider_options",
+            )
+
+
+def _view(model: Model, state: tuple[object, ...]) -> View:
+    usable = tuple(route for route in model.routes if route.is_usable)
+    known = [route.known for route in usable or model.routes if route.known is not None]
+    shared = {
+        name: value
+        for name, value in (defaults_of(known[0].schema) if known else {}).items()
+        if all(name in each.schema["properties"] and each.validator.is_valid({name: value}) for each in known)
+    }
+    return View(state, usable, merged([each.schema for each in known]), {**shared, **model.declared})
+
+
+def _unusable(model: Model) -> DarkroomError:
+    if model.problem is None:
+        return Unavailable(f"no backend of {model.name} says at present what it takes", retry_after=5)
+    return UnusableModel(f"{model.name} cannot be used here: {model.problem}", field="model")
+
+
+def merged(schemas: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A schema of what any of `schemas` takes; where they differ about a parameter, either way will do."""
+    if len(schemas) == 1:
+        return dict(schemas[0])
+    properties: dict[str, Any] = {}
+    for schema in schemas:
+        for name, rule in schema["properties"].items():
+            if properties.setdefault(name, rule) != rule:
+                properties[name] = _either(properties[name], rule)
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _either(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    said = {key: one[key] for key in ("description", "default") if key in one}
+    ways = [*one.get("anyOf", [_bare(one)]), _bare(other)]
+    return {**said, "anyOf": ways}
+
+
+def _bare(rule: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in rule.items() if key not in ("description", "default")}
 
 
 def validator_of(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
@@ -81,21 +312,21 @@ def validator_of(schema: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validato
     return jsonschema_rs.Draft202012Validator(dict(schema), mask="this")
 
 
-def with_output_format(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """A provider's parameter schema and what Darkroom itself adds to it."""
-    return {**schema, "properties": {**schema.get("properties", {}), "output_format": OUTPUT_FORMAT}}
+def with_our_own(schema: Mapping[str, Any], passes_to: str | None) -> dict[str, Any]:
+    """A provider's parameter schema and what Darkroom itself adds to it. `passes_to`: whom `provider_options` reach.
+
+    One picture can be asked for everywhere.
+    """
+    properties = {"n": ONE, **schema.get("properties", {}), "output_format": OUTPUT_FORMAT}
+    if passes_to is not None:
+        properties["provider_options"] = PROVIDER_OPTIONS
+    return {**schema, "properties": properties}
 
 
 def defaults_of(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The defaults that a schema states for its properties."""
     properties = schema.get("properties", {})
     return {name: rule["default"] for name, rule in properties.items() if "default" in rule}
-
-
-def checked_defaults(name: str, schema: Mapping[str, Any], defaults: Mapping[str, Any]) -> Mapping[str, Any]:
-    """`defaults`, if they suit `schema`. Raises `InvalidRequest`."""
-    model = Model(name, "", "", (), schema)
-    return Catalogue([model], default=name).complete(model, defaults)
 
 
 def _whole(value: Any) -> Any:

@@ -1,7 +1,7 @@
 """The engine as one thing: what the surfaces call, and what runs beside them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -12,27 +12,32 @@ import structlog
 from darkroom.db.session import Database
 from darkroom.dispatch.base import Dispatcher
 from darkroom.engine import intake
+from darkroom.engine.accounts import Accounts
+from darkroom.engine.admission import Admission
 from darkroom.engine.catalogue import Catalogue
+from darkroom.engine.claiming import Claimer, Tickets
+from darkroom.engine.costs import Costs
 from darkroom.engine.intake import Order
 from darkroom.engine.janitor import Janitor, Sweeper
+from darkroom.engine.lanes import Lanes
 from darkroom.engine.lifecycle import Lifecycle
+from darkroom.engine.loops import cancel, start
+from darkroom.engine.observing.standing import Standing
 from darkroom.engine.queries import Located, Queries
 from darkroom.engine.transitions.base import prefix_of
 from darkroom.engine.worker import Worker
-from darkroom.errors import Unavailable
+from darkroom.errors import BudgetExhausted, QueueFull, Unavailable
 from darkroom.events.base import EventBus
-from darkroom.media.events import FINAL, MediaEvent
-from darkroom.media.model import Media
+from darkroom.media.events import FINAL, News
+from darkroom.media.model import Media, Submission
 from darkroom.media.states import ENDED
 from darkroom.storage.base import Storage
+from darkroom.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
 REREAD = 2.0
 """Seconds after which a watcher looks at the row again: news may get lost."""
-
-RESTART = 1.0
-"""Seconds until a loop that broke is started again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,19 +59,45 @@ class Engine:
     dispatcher: Dispatcher
     lifecycle: Lifecycle
     queries: Queries
+    lanes: Lanes
+    accounts: Accounts
+    costs: Costs
+    admission: Admission
+    standing: Standing
     sweeper: Sweeper
     janitor: Janitor
     workers: Sequence[Worker]
+    claimers: Sequence[Claimer]
     max_tries: int
     stop_grace: timedelta
+    draining: bool = False
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
+    @property
+    def leaving(self) -> bool:
+        """Whether it is to stop, soon or now: callers had better turn to another process."""
+        return self.draining or self.stopping.is_set()
+
     async def submit(self, order: Order) -> Accepted:
-        """Accept an order, durably. Raises `InvalidRequest`, `UnknownModel`, `IdempotencyMismatch`, `Unavailable`."""
-        answer = await self.lifecycle.submit(intake.accept(order, self.catalogue, max_tries=self.max_tries))
+        """Accept an order, durably.
+
+        Raises `InvalidRequest`, `UnknownModel`, `IdempotencyMismatch`, `BudgetExhausted`, `QueueFull`, `Unavailable`.
+        """
+        model = await self.catalogue.ready(order.model)
+        wanted = intake.accept(order, self.catalogue, max_tries=self.max_tries)
+        spent = await self.costs.refusal(model, wanted)
+        async with self.admission.asking(wanted.lane) as full:
+            answer = await self._submit(wanted, spent or full)
         if isinstance(answer, Media):
             return Accepted(Located(answer, None), replayed=False)
         return Accepted(await self.queries.media(answer), replayed=True)
+
+    async def _submit(self, wanted: Submission, refusal: BudgetExhausted | QueueFull | None) -> Media | UUID:
+        try:
+            return await self.lifecycle.submit(wanted, refusal=refusal)
+        except BudgetExhausted:
+            metrics.BUDGET_REFUSED.labels(wanted.model).inc()
+            raise
 
     async def wait(self, known: Located, *, at_most: float) -> Located:
         """The media once it has ended, or as it is after `at_most` seconds or when the service stops.
@@ -75,12 +106,12 @@ class Engine:
         """
         media_id, news = known.media.id, asyncio.Event()
 
-        def listen(event: MediaEvent) -> None:
+        def listen(event: News) -> None:
             if isinstance(event, FINAL):
                 news.set()
 
         deadline = asyncio.get_running_loop().time() + at_most
-        with self.bus.listening(media_id, listen):
+        with metrics.WATCHERS.track_inprogress(), self.bus.listening(media_id, listen):
             while known.media.status not in ENDED and not self.stopping.is_set():
                 left = deadline - asyncio.get_running_loop().time()
                 if left <= 0:
@@ -103,21 +134,32 @@ class Engine:
         self.stopping.set()
         for worker in self.workers:
             worker.stop_claiming()
-            self.dispatcher.wake(worker.lane)
+        for claimer in self.claimers:
+            self.dispatcher.wake(claimer.lane)
+
+    def stop_at_once(self) -> None:
+        """Stop without grace: what runs is given back."""
+        self.begin_stop()
+        for worker in self.workers:
+            worker.release()
 
     @asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
-        """Serve the lanes and keep house while the context is open; then stop gracefully."""
-        loops = [_start(f"worker {worker.lane}", worker.run) for worker in self.workers]
-        leases = [_start(f"leases {worker.lane}", worker.keep_leases) for worker in self.workers]
-        janitor = _start("janitor", self.janitor.run)
+    async def working(self, tickets: Sequence[Tickets] = ()) -> AsyncIterator[None]:
+        """Claim jobs, keep leases and keep house while the context is open; then stop gracefully.
+
+        `tickets`: those that this process redeems.
+        """
+        claiming: list[Claimer | Tickets] = [*self.claimers, *tickets]
+        loops = [start(f"claims {claims.lane}", claims.run) for claims in claiming]
+        leases = [start(f"leases {worker.lane}", worker.keep_leases) for worker in self.workers]
+        janitor = start("janitor", self.janitor.run)
         try:
             yield
         finally:
             self.begin_stop()
             await asyncio.gather(*loops, return_exceptions=True)
             await asyncio.gather(*(worker.finish(self.stop_grace) for worker in self.workers))
-            await _cancel(janitor, *leases)
+            await cancel(janitor, *leases)
 
 
 async def _first(*events: asyncio.Event, timeout: float) -> None:
@@ -125,26 +167,4 @@ async def _first(*events: asyncio.Event, timeout: float) -> None:
     try:
         await asyncio.wait(waits, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        await _cancel(*waits)
-
-
-async def _cancel(*tasks: asyncio.Task[object]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def _start(name: str, loop: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-    return asyncio.create_task(_keep_going(name, loop), name=name)
-
-
-async def _keep_going(name: str, loop: Callable[[], Awaitable[None]]) -> None:
-    """Run `loop` to its end. One that breaks is a mistake of ours; without it nothing would go on."""
-    while True:
-        try:
-            await loop()
-        except Exception:
-            log.critical("loop_broke", loop=name, exc_info=True)
-            await asyncio.sleep(RESTART)
-        else:
-            return
+        await cancel(*waits)

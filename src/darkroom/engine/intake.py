@@ -8,6 +8,7 @@ from typing import Any
 
 from darkroom.engine.catalogue import Catalogue
 from darkroom.media.model import Submission
+from darkroom.telemetry import traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ def accept(order: Order, catalogue: Catalogue, *, max_tries: int) -> Submission:
         metadata=dict(order.metadata),
         idempotency_key=order.idempotency_key,
         fingerprint=fingerprint(order) if order.idempotency_key is not None else None,
+        trace=traces.traceparent(),
     )
 
 

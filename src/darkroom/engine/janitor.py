@@ -1,17 +1,18 @@
 """Repairs what crashes leave behind. Runs in every process that serves; any number may run at once."""
 
 import asyncio
+import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
 
 import structlog
 from sqlalchemy import Connection
 
-from darkroom.db import jobs, media, trash
+from darkroom.db import claims, jobs, lanes, media, trash
 from darkroom.db.session import Database
 from darkroom.dispatch.base import Dispatcher
+from darkroom.engine.admission import Admission
 from darkroom.engine.lifecycle import Lifecycle
 from darkroom.errors import NotFound, StorageUnavailable, Unavailable
 from darkroom.storage.base import Storage
@@ -19,6 +20,9 @@ from darkroom.storage.base import Storage
 log = structlog.get_logger(__name__)
 
 CHUNK = 100
+MOST_REMINDED = 500
+SHOWN_EVERY = timedelta(minutes=1)
+MOST_PHASE = timedelta(seconds=1)
 DEFAULT_LANE = "default"
 FAILURES = 3
 """How many prefixes may resist before the store is left alone for now."""
@@ -62,7 +66,7 @@ class _Survey:
 
 
 class Janitor:
-    """Wakes lanes that have due jobs, takes jobs whose lease ran out, clears the trash, enforces retention."""
+    """Reminds lanes of due jobs, takes jobs whose lease ran out, clears the trash, enforces retention."""
 
     def __init__(
         self,
@@ -70,6 +74,7 @@ class Janitor:
         lifecycle: Lifecycle,
         dispatcher: Dispatcher,
         sweeper: Sweeper,
+        admission: Admission,
         *,
         lanes: Sequence[str],
         lease: timedelta,
@@ -80,38 +85,53 @@ class Janitor:
         self._lifecycle = lifecycle
         self._dispatcher = dispatcher
         self._sweeper = sweeper
+        self._admission = admission
         self._lanes = lanes
         self._lease = lease
         self._interval = interval
         self._retention = retention
-        self._expected = lifecycle.now()
-        self._grace_until = self._expected
+        self._expected: datetime | None = None
+        self._grace_until: datetime | None = None
 
     async def run(self) -> None:
         """Look and tidy, each every interval, until cancelled. A store that is slow holds no look up."""
-        await asyncio.gather(self._repeat(self.look), self._repeat(self.tidy))
+        phase = min(self._interval, MOST_PHASE).total_seconds()
+        await asyncio.sleep(random.random() * phase)  # noqa: S311 - so that processes look at different times
+        await asyncio.gather(
+            self._repeat(self.show_lanes, SHOWN_EVERY),
+            self._repeat(self.look, self._interval),
+            self._repeat(self.tidy, self._interval),
+        )
 
-    async def _repeat(self, chore: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, chore: Callable[[], Awaitable[None]], every: timedelta) -> None:
         while True:
+            rest = self._interval
             try:
                 await chore()
+                rest = every
             except Unavailable as error:
                 log.warning("janitor_waits", reason=error.message)
             except Exception:
                 log.exception("janitor_failed")
-            await asyncio.sleep(self._interval.total_seconds())
+            await asyncio.sleep(rest.total_seconds())
+
+    async def show_lanes(self) -> None:
+        """Say which lanes this process has. Raises `Unavailable`."""
+        await self._lifecycle.see_lanes(self._lanes)
 
     async def round(self) -> None:
-        """Look once, and repair what there is. Raises `Unavailable`."""
+        """Do everything once. Raises `Unavailable`."""
+        await self.show_lanes()
         await self.look()
         await self.tidy()
 
     async def look(self) -> None:
-        """Wake the lanes that have due jobs; take the jobs whose lease ran out. Raises `Unavailable`."""
+        """Remind the lanes that have due jobs; take the jobs whose lease ran out. Raises `Unavailable`."""
         asked = self._lifecycle.now()
         survey = await self._database.transact(lambda connection: self._survey(connection, asked))
         for lane in survey.due_lanes:
-            self._dispatcher.wake(lane)
+            await self._remind(lane)
+        await self._admission.refresh()
         if self._may_judge() and survey.leases_ran_out:
             await self._lose()
         self._expected = self._lifecycle.now() + self._interval
@@ -125,14 +145,23 @@ class Janitor:
             await self._retire(now - self._retention)
 
     async def _rehome(self) -> None:
-        """Move what waits in a lane that is not configured any more to the one that always is."""
-        for lane in await self._database.read(jobs.waiting_lanes):
-            if lane not in self._lanes:
-                moved = await self._database.transact(partial(jobs.move, lane=lane, to=DEFAULT_LANE))
-                log.warning("lane_not_configured", lane=lane, moved=moved, to=DEFAULT_LANE)
+        """Move what waits in a lane that no process has any more to the one that always is."""
+        for lane in await self._database.read(lanes.strays, self._lanes, self._lifecycle.now()):
+            moved = await self._lifecycle.rehome(lane, to=DEFAULT_LANE)
+            if moved:
+                log.warning("lane_is_gone", lane=lane, moved=moved, to=DEFAULT_LANE)
+
+    async def _remind(self, lane: str) -> None:
+        """Workers in this process are woken. Those behind a broker get their tickets counted, by one process of all."""
+        if self._dispatcher.location is None:
+            self._dispatcher.remind(lane, 1)
+        elif await self._lifecycle.may_remind(lane, self._interval):
+            now = self._lifecycle.now()
+            self._dispatcher.remind(lane, await self._database.read(jobs.count_due, lane, now, most=MOST_REMINDED))
 
     def _survey(self, connection: Connection, now: datetime) -> _Survey:
-        return _Survey(jobs.due_lanes(connection, self._lanes, now), jobs.any_expired(connection, now))
+        due = [lane for lane in self._lanes if claims.is_due(connection, lane, now)]
+        return _Survey(due, jobs.any_expired(connection, now))
 
     def _may_judge(self) -> bool:
         """Whether a lease that ran out says that its worker is gone.
@@ -142,9 +171,9 @@ class Janitor:
         first.
         """
         now = self._lifecycle.now()
-        if now - self._expected > self._lease / 2:
+        if self._expected is not None and now - self._expected > self._lease / 2:
             self._grace_until = now + self._lease / 2
-        return now >= self._grace_until
+        return self._grace_until is None or now >= self._grace_until
 
     async def _lose(self) -> None:
         lost = CHUNK

@@ -9,6 +9,7 @@ from sqlalchemy import Connection
 
 from darkroom.db import files, jobs, logs, media
 from darkroom.db.media import Brief, Filter, Page
+from darkroom.db.positions import position
 from darkroom.db.session import Database
 from darkroom.errors import NotCompleted, NotFound
 from darkroom.media.model import File, Job, LogLine, Media
@@ -74,7 +75,7 @@ def _located(connection: Connection, media_id: UUID) -> Located | None:
     if found is None:
         return None
     queued = found.status is Status.IN_QUEUE
-    return Located(found, jobs.position(connection, found.job_id) if queued else None)
+    return Located(found, position(connection, found.job_id) if queued else None)
 
 
 def _located_by_job(connection: Connection, job_id: UUID) -> Located | None:

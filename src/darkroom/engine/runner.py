@@ -3,44 +3,59 @@
 import asyncio
 import random
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import Enum, auto
 from itertools import count
-from typing import Any
 
 import structlog
 
-from darkroom.engine.catalogue import Catalogue, Route
+from darkroom.engine.catalogue import Route
 from darkroom.engine.lifecycle import Lifecycle
 from darkroom.engine.transitions import reporting
-from darkroom.engine.transitions.base import Report, prefix_of
+from darkroom.engine.transitions.base import prefix_of
 from darkroom.engine.transitions.leasing import Task
+from darkroom.engine.transitions.settling import Trouble
+from darkroom.engine.ways import Ways, request_for, routes_of
 from darkroom.errors import (
+    AccountRefused,
     DarkroomError,
     DatabaseUnavailable,
+    Interrupted,
     InvalidOutput,
     LeaseLost,
-    Permanent,
+    OutputTooLarge,
+    ProviderError,
     StorageUnavailable,
+    SubmissionUncertain,
+    Throttled,
     Transient,
     Unavailable,
+    UnusableOutput,
 )
 from darkroom.imaging import Description, Developer, Picture
 from darkroom.media.events import Stored, Waiting
 from darkroom.media.model import Failure, File, Request
-from darkroom.media.policy import Backoff, after_failure, milestone, pick_route
+from darkroom.media.policy import Backoff, GiveUp, Tried, after_failure, milestone
+from darkroom.media.routing import Account
 from darkroom.providers.base import Accepted, Finished, Preview, Produced, Progress
 from darkroom.storage.base import Storage
+from darkroom.telemetry import traces
 
 log = structlog.get_logger(__name__)
 
 LONGEST_TRACEBACK = 16_000
 PROGRESS_INTERVAL = 0.5
+PREVIEW_INTERVAL = 0.5
 INSISTING = Backoff(base=0.2, cap=5.0)
+STOPPING = 10.0
+"""Seconds that a backend gets to stop what it accepted."""
+THROTTLED = 5.0
+REFUSED = 60.0
+"""Seconds for which an account is left alone whose backend refuses it."""
 LANDING = 2.0
 """Seconds that a put gets to end when its job is stopped: what lands later is not cleared with the rest."""
 
@@ -50,13 +65,27 @@ class Tools:
     """What every job is run with."""
 
     lifecycle: Lifecycle
-    catalogue: Catalogue
     storage: Storage
     developer: Developer
+    ways: Ways
     worker: str
     backoff: Backoff
     job_timeout: timedelta
+    patience: timedelta = timedelta(days=1)
     rng: random.Random = field(default_factory=random.Random)
+
+
+@dataclass(slots=True)
+class Made:
+    """What a provider gave: pictures by index, what it says that they cost, and how long it worked in seconds."""
+
+    pictures: dict[int, Produced] = field(default_factory=dict)
+    cost: Decimal | None = None
+    seconds: float = 0.0
+
+
+class BrokenOff(Transient):
+    """A provider was stopped, or broke, before it said what became of what it was asked for."""
 
 
 class Phase(Enum):
@@ -81,6 +110,7 @@ class Run:
         self._unsaved: str | None = None
         self._reached = 0
         self._told = float("-inf")
+        self._previewed = float("-inf")
 
     async def make(self) -> None:
         """Make the pictures and complete the media, or record why not. Raises nothing that is expected."""
@@ -95,47 +125,80 @@ class Run:
             await self.abandon()
 
     async def _carry_out(self) -> None:
-        pictures, cost = await self._generate()
+        way = await self._tools.ways.find(self.task, self._say)
+        self._route, self._ref = way.route, way.ref
+        if way.is_found and way.ref is not None:
+            await self._accepted(way.ref)
+        made = await self._generate(way.route)
         self.phase = Phase.AT_HAND
-        report = await self._develop(pictures, cost)
+        report = await self._develop(way.route, made)
         self.phase = Phase.REPORTING
-        await self._insist(lambda: self._tools.lifecycle.report(reporting.complete, report))
+        with traces.span("complete"):
+            await self._insist(lambda: self._complete(report))
+
+    async def _complete(self, report: reporting.Complete) -> None:
+        """Report it as of now: what is insisted on for an hour was not completed an hour ago."""
+        lifecycle = self._tools.lifecycle
+        await lifecycle.report(reporting.complete, replace(report, at=lifecycle.now()))
 
     async def release(self) -> None:
         """Give the job back, the try uncounted. The backend goes on; another worker resumes there."""
-        item = reporting.Release(self.task.job.id, self._tools.lifecycle.now(), self._tools.worker)
 
         async def give_back() -> None:
             if self._unsaved is not None:
                 await self._save(self._unsaved)
-            await self._tools.lifecycle.report(reporting.release, item)
+            await self._tools.lifecycle.release(self.task, worker=self._tools.worker)
 
         await self._end(give_back)
 
     async def let_go(self) -> None:
         """Stop the backend and end the job: it was cancelled."""
-        await self.stop_backend()
-        item = Report(self.task.job.id, self._tools.lifecycle.now())
+        if self._route is None and self.task.job.may_run_on:
+            model = self._tools.ways.find_model(self.task.media)
+            self._route = model.route_of(self.task.job.route) if model else None
+        stopped = await self._stop_what_was_sent()
+        item = reporting.LetGo(self.task.job.id, self._tools.lifecycle.now(), is_open=not stopped)
         await self._end(lambda: self._tools.lifecycle.report(reporting.let_go, item))
 
     async def abandon(self) -> None:
-        """The job is another's now, or deleted: what this run stored is not wanted. Nobody else stops a deleted one."""
+        """The job is another's now, or deleted: what this run stored is not wanted.
+
+        Nobody else stops a deleted one at its backend, nor one whose reference nobody else knows.
+        """
 
         async def discard() -> None:
-            if not await self._tools.lifecycle.discard(self.task):
+            is_known = await self._tools.lifecycle.discard(self.task)
+            if self._unsaved is not None or not is_known:
                 await self.stop_backend()
 
         await self._insist(discard)
 
-    async def stop_backend(self) -> None:
-        """Tell the backend to stop what it accepted; a backend that does not answer is left alone."""
-        if self._route is None or self._ref is None:
-            return
+    async def _stop_what_was_sent(self) -> bool:
+        """Tell the backend to stop, be its reference known or not. False: it may send a bill."""
+        route = self._route
+        if route is None or not route.account.paid:
+            await self.stop_backend()
+            return True
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(STOPPING):
+                self._ref = self._ref or await self._tools.ways.look(route, self.task)
+        except Exception as error:  # noqa: BLE001 - the job ends all the same
+            log.warning("backend_not_searched", error=repr(error))
+        return self._ref is not None and await self.stop_backend()
+
+    async def stop_backend(self) -> bool:
+        """Tell the backend to stop what it accepted. False: it cannot, or does not answer, and may go on."""
+        if self._route is None or self._ref is None:
+            return True
+        if not self._route.provider.capabilities.cancels:
+            return False
+        try:
+            async with asyncio.timeout(STOPPING):
                 await self._route.provider.cancel(self._ref)
         except Exception as error:  # noqa: BLE001 - the job ends all the same
-            log.warning("backend_not_stopped", **self._ids(), error=repr(error))
+            log.warning("backend_not_stopped", error=repr(error))
+            return False
+        return True
 
     async def _end(self, report: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -145,29 +208,39 @@ class Run:
 
     # Generate
 
-    async def _generate(self) -> tuple[dict[int, Produced], Decimal | None]:
-        route = self._route = self._pick_route()
-        request = self._request(route)
-        limit = asyncio.timeout(self._tools.job_timeout.total_seconds())
+    async def _generate(self, route: Route) -> Made:
+        traces.note(provider=route.provider_name)
+        request = request_for(self.task.media, self.task, route)
+        seconds = (await self._time_limit()).total_seconds()
+        limit = asyncio.timeout(seconds)
         try:
             async with limit:
-                pictures, cost = await self._follow(route, request)
+                with traces.span("generate", "client", provider=route.provider_name, model=route.model):
+                    made = await self._follow(route, request)
         except TimeoutError as error:
             if not limit.expired():
                 raise
-            seconds = self._tools.job_timeout.total_seconds()
-            raise Transient(f"{route.provider_name} took longer than {seconds:g} s") from error
+            raise self._broken_off(route, f"took longer than {seconds:g} s") from error
         except asyncio.CancelledError as error:
             if _is_cancelled():
                 raise
-            raise Transient(f"{route.provider_name} broke off by itself") from error
-        if sorted(pictures) != list(range(request.n)):
-            raise InvalidOutput(f"{route.provider_name} returned {len(pictures)} of {request.n} pictures")
-        return pictures, cost
+            raise self._broken_off(route, "broke off by itself") from error
+        if sorted(made.pictures) != list(range(request.n)):
+            raise InvalidOutput(f"{route.provider_name} returned {len(made.pictures)} of {request.n} pictures")
+        return made
 
-    async def _follow(self, route: Route, request: Request) -> tuple[dict[int, Produced], Decimal | None]:
-        pictures: dict[int, Produced] = {}
-        cost: Decimal | None = None
+    def _broken_off(self, route: Route, how: str) -> ProviderError:
+        """What is known where a provider did not say it: of a paid one, at worst that it took the request."""
+        if self._ref is None and route.account.paid:
+            return SubmissionUncertain(f"{route.provider_name} {how}: it may have taken the request")
+        return BrokenOff(f"{route.provider_name} {how}")
+
+    async def _time_limit(self) -> timedelta:
+        model = await self._tools.ways.model_of(self.task.media)
+        return model.job_timeout or self._tools.job_timeout
+
+    async def _follow(self, route: Route, request: Request) -> Made:
+        made, began = Made(), asyncio.get_running_loop().time()
         events = route.provider.generate(request, resume=self._ref)
         async with aclosing(events):  # type: ignore[type-var]
             async for event in events:
@@ -176,41 +249,25 @@ class Run:
                         await self._accepted(ref)
                     case Progress(step=step, total=total):
                         await self._progress(step, total)
-                    case Preview():
-                        pass  # a picture on its way is for those who watch, and is never kept
+                    case Preview(image=image):
+                        await self._preview(image)
                     case Produced(index=index):
-                        pictures[index] = event
-                    case Finished(cost=cost):
+                        made.pictures[index] = event
+                    case Finished(cost=cost, seconds=billed):
+                        made.cost = cost
+                        made.seconds = billed if billed is not None else asyncio.get_running_loop().time() - began
                         break
-        return pictures, cost
-
-    def _pick_route(self) -> Route:
-        media, job = self.task.media, self.task.job
-        model = self._tools.catalogue.find(media.model)
-        if model is None:
-            raise Permanent(f"the model {media.model!r} is not configured any more")
-        earlier = model.route_of(job.provider) if job.provider and job.provider_ref else None
-        if earlier is None:
-            self._ref = None
-        return earlier or pick_route(model.routes, tries=media.number_of_tries)
-
-    def _request(self, route: Route) -> Request:
-        media = self.task.media
-        parameters = {name: value for name, value in media.parameters.items() if name != "output_format"}
-        return Request(media.id, self.task.job.id, media.prompt, route.model, parameters)
+        return made
 
     async def _accepted(self, ref: str) -> None:
-        """Save `ref`. If the job is another's by now, which cannot know of `ref`, nobody will ask for it again."""
         self._ref = self._unsaved = ref
-        try:
-            await self._insist(lambda: self._save(ref))
-        except LeaseLost:
-            await self.stop_backend()
-            raise
+        await self._insist(lambda: self._save(ref))
 
     async def _save(self, ref: str) -> None:
         assert self._route is not None
-        await self._tools.lifecycle.accept(self.task, provider=self._route.provider_name, ref=ref)
+        await self._tools.lifecycle.accept(
+            self.task, route=self._route.label, account=self._route.account.name, ref=ref
+        )
         self._unsaved = None
 
     async def _progress(self, step: int, total: int) -> None:
@@ -222,28 +279,47 @@ class Run:
         try:
             await self._tools.lifecycle.progress(self.task, step, total, milestone=told)
         except DatabaseUnavailable:
-            log.warning("progress_not_saved", **self._ids())
+            log.warning("progress_not_saved")
+
+    async def _preview(self, image: bytes) -> None:
+        """Show a picture on its way, but not more often than someone could look at it."""
+        now = asyncio.get_running_loop().time()
+        if now - self._previewed < PREVIEW_INTERVAL:
+            return
+        self._previewed = now
+        try:
+            self._tools.lifecycle.preview(self.task, await self._tools.developer.preview(image))
+        except (InvalidOutput, OutputTooLarge) as error:
+            log.info("preview_not_shown", reason=error.message)
 
     # Store
 
-    async def _develop(self, pictures: dict[int, Produced], cost: Decimal | None) -> reporting.Complete:
-        assert self._route is not None
+    async def _develop(self, route: Route, made: Made) -> reporting.Complete:
         files, stored = [], []
-        for index, produced in sorted(pictures.items()):
-            picture = await self._tools.developer.develop(
-                produced.content,
-                output_format=self.task.media.parameters.get("output_format"),
-                description=self._description(produced),
-            )
+        for index, produced in sorted(made.pictures.items()):
+            with traces.span("develop", index=index):
+                picture = await self._tools.developer.develop(
+                    produced.content,
+                    output_format=self.task.media.parameters.get("output_format"),
+                    description=self._description(produced),
+                )
             files.append(await self._store(index, picture, produced.seed))
             at = self._tools.lifecycle.now()
             stored.append(
                 Stored(self.task.media.id, self.task.job.id, at, index, picture.content_type, len(picture.content))
             )
-        now = self._tools.lifecycle.now()
+        account = route.account if route.account.guarded else None
         return reporting.Complete(
-            self.task.job.id, now, self._route.provider_name, tuple(files), tuple(stored), cost
+            self.task.job.id, self._tools.lifecycle.now(), route.provider_name, tuple(files), tuple(stored),
+            self._cost(route, made, files), self.task.media.model, account, route.label,
         )  # fmt: skip
+
+    def _cost(self, route: Route, made: Made, files: Sequence[File]) -> Decimal | None:
+        """What the backend said that it cost, or else what it should, by the route's price."""
+        if made.cost is not None or route.price is None:
+            return made.cost
+        sizes = [(file.width, file.height) for file in files]
+        return route.price.cost(self.task.media.parameters, sizes, made.seconds)
 
     def _description(self, produced: Produced) -> Description:
         media = self.task.media
@@ -263,7 +339,8 @@ class Run:
         )  # fmt: skip
 
     async def _put(self, key: str, content: bytes, content_type: str) -> None:
-        await self._insist(lambda: self._land(key, content, content_type))
+        with traces.span("store", "client", bytes=len(content)):
+            await self._insist(lambda: self._land(key, content, content_type))
 
     async def _land(self, key: str, content: bytes, content_type: str) -> None:
         """Put, and if the job is stopped meanwhile, wait for the end: no file may appear after the clean-up."""
@@ -272,27 +349,76 @@ class Run:
             await asyncio.shield(putting)
         except asyncio.CancelledError:
             await asyncio.wait([putting], timeout=LANDING)
+            putting.cancel()
             raise
 
     # Record
 
     async def _fail(self, error: Exception) -> None:
-        media, job, lifecycle = self.task.media, self.task.job, self._tools.lifecycle
+        lifecycle, route = self._tools.lifecycle, self._route
+        if route is not None and self._ref is None:
+            error = self._told_apart(route, error)
+        resumable = await self._may_resume(error)
         decision = after_failure(
             error,
-            number=job.number,
-            tries=media.number_of_tries,
-            max_tries=media.max_tries,
+            await self._tried(resumable),
             now=lifecycle.now(),
             backoff=self._tools.backoff,
             rng=self._tools.rng,
+            patience=self._tools.patience,
         )
-        provider = self._route.provider_name if self._route else None
-        item = reporting.Fail(job.id, lifecycle.now(), provider, as_failure(error, provider), decision)
-        log.info("job_failed", **self._ids(), code=item.failure.code, decision=type(decision).__name__)
-        await self.stop_backend()  # the next try begins anew: nothing of this one may run on
+        is_open = isinstance(decision, GiveUp) and resumable and not (self._ref and await self.stop_backend())
+        provider = route.provider_name if route else self.task.job.provider
+        trouble = trouble_of(error, route.account, lifecycle.now()) if route else None
+        item = reporting.Fail(
+            self.task.job.id, lifecycle.now(), provider, as_failure(error, provider), decision, trouble, is_open
+        )
+        log.info("job_failed", code=item.failure.code, decision=type(decision).__name__)
+        traces.note(failed=item.failure.code)
         self.phase = Phase.REPORTING
-        await self._insist(lambda: lifecycle.report(reporting.fail, item))
+        await self._insist(lambda: lifecycle.fail(self.task, item))
+
+    def _told_apart(self, route: Route, error: Exception) -> Exception:
+        """What an error means where the backend gave no reference: a paid one may send a bill all the same."""
+        if not route.account.paid:
+            return caused_by(error, Transient(error.message)) if isinstance(error, SubmissionUncertain) else error
+        if isinstance(error, InvalidOutput):
+            return caused_by(error, UnusableOutput(f"{error.message}; it was made, and is paid for"))
+        if not isinstance(error, DarkroomError):
+            return caused_by(error, self._broken_off(route, f"broke with {type(error).__name__}"))
+        return error
+
+    async def _may_resume(self, error: Exception) -> bool:
+        """Whether the next job may go on where this one was accepted; if not, nothing of this one runs on.
+
+        One that fails before it goes any way may have been sent by an earlier job.
+        """
+        route = self._route
+        if route is None:
+            return self.task.job.sent_at is not None and not isinstance(error, SubmissionUncertain)
+        if isinstance(error, SubmissionUncertain):
+            return self._ref is None and (route.provider.capabilities.finds or await self._resubmits())
+        if isinstance(error, Interrupted):
+            return self._ref is not None
+        has_ended = isinstance(error, ProviderError) and not isinstance(error, BrokenOff | InvalidOutput)
+        if route.account.paid and self._ref is not None and not has_ended:
+            if isinstance(error, BrokenOff):
+                await self.stop_backend()
+            return True  # it may have been made all the same: the next job looks before anything is asked anew
+        if not has_ended or route.provider.capabilities.cancels:
+            return not await self.stop_backend() and route.account.paid
+        return False
+
+    async def _resubmits(self) -> bool:
+        return (await self._tools.ways.model_of(self.task.media)).resubmit
+
+    async def _tried(self, resumable: bool) -> Tried:
+        media, job = self.task.media, self.task.job
+        model = self._tools.ways.find_model(media)
+        return Tried(
+            job.number, media.number_of_tries, media.max_tries, self._route.label if self._route else None,
+            list(routes_of(model, media)) if model else (), job.routing, resumable,
+        )  # fmt: skip
 
     async def _insist(self, attempt: Callable[[], Awaitable[None]]) -> None:
         """Do `attempt` until the database or the store takes it, with what there is to save at hand."""
@@ -300,19 +426,41 @@ class Run:
             try:
                 await attempt()
             except Unavailable as error:
-                log.warning("waiting", **self._ids(), reason=error.message)
+                log.warning("waiting", reason=error.message)
                 if n == 0 and isinstance(error, StorageUnavailable):
-                    await self._say_waiting(error)
+                    await self._say(error.message)
                 await asyncio.sleep(INSISTING.seconds(n, self._tools.rng))
             else:
                 return
 
-    async def _say_waiting(self, error: Unavailable) -> None:
-        event = Waiting(self.task.media.id, self.task.job.id, self._tools.lifecycle.now(), error.message)
+    async def _say(self, reason: str) -> None:
+        """Tell in the story what the job waits for."""
+        event = Waiting(self.task.media.id, self.task.job.id, self._tools.lifecycle.now(), reason)
         await self._insist(lambda: self._tools.lifecycle.tell(event))
 
-    def _ids(self) -> dict[str, Any]:
-        return {"media_id": str(self.task.media.id), "job_id": str(self.task.job.id)}
+
+def trouble_of(error: Exception, account: Account, now: datetime) -> Trouble | None:
+    """What a failure says of the account that the job was sent to; None: nothing."""
+    if not account.guarded:
+        return None
+    reason = error.message if isinstance(error, DarkroomError) else type(error).__name__
+    asked = error.retry_after if isinstance(error, DarkroomError) else None
+    match error:
+        case Throttled():
+            return Trouble(account, reason, now + timedelta(seconds=asked or THROTTLED), is_failure=False)
+        case AccountRefused():
+            return Trouble(account, reason, now + timedelta(seconds=max(account.cool_down, REFUSED)))
+        case InvalidOutput():
+            return None
+        case Transient() | SubmissionUncertain():
+            return Trouble(account, reason, now + timedelta(seconds=asked) if asked else None)
+    return None
+
+
+def caused_by(cause: Exception, error: Exception) -> Exception:
+    """`error`, with the traceback of what led to it."""
+    error.__cause__ = cause
+    return error
 
 
 def as_failure(error: Exception, provider: str | None) -> Failure:

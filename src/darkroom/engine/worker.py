@@ -1,7 +1,6 @@
-"""Serves one lane: claims jobs, keeps their leases, stops gracefully."""
+"""Holds jobs of one lane: claims and starts them, keeps their leases, gives them back."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum, auto
@@ -9,19 +8,17 @@ from uuid import UUID
 
 import structlog
 
+from darkroom.engine.observing.following import following
 from darkroom.engine.runner import Phase, Run, Tools
 from darkroom.engine.transitions.leasing import Task
 from darkroom.errors import DatabaseUnavailable
 from darkroom.events.base import EventBus
-from darkroom.media.events import CancelRequested, Deleted, MediaEvent
+from darkroom.media.events import CancelRequested, Deleted, News
 
 log = structlog.get_logger(__name__)
 
 PAUSE = 1.0
-"""Seconds between claims, and between heartbeats, while the database does not answer."""
-
-BREATH = 0.002
-"""Seconds between a slot that comes free, when none was, and the next claim: one claim follows several jobs."""
+"""Seconds between heartbeats while the database does not answer."""
 
 PATIENCE = 5.0
 """Seconds for releasing jobs when the process stops."""
@@ -54,7 +51,7 @@ class _Held:
 
 
 class Worker:
-    """At most `concurrency` jobs of one lane at once. `due` returns when the lane may have a job."""
+    """At most `concurrency` jobs of one lane at once. Others say when it claims: see `claiming`."""
 
     def __init__(
         self,
@@ -63,33 +60,42 @@ class Worker:
         concurrency: int,
         tools: Tools,
         bus: EventBus,
-        due: Callable[[], Awaitable[None]],
         lease: timedelta,
     ) -> None:
         self.lane = lane
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._tools = tools
         self._bus = bus
-        self._due = due
         self._lease = lease.total_seconds()
         self._held: dict[UUID, _Held] = {}
-        self._slot = asyncio.Event()
-        self._stopping = False
+        self._change = asyncio.Event()
+        self.stopping = False
 
-    async def run(self) -> None:
-        """Claim and start jobs until `stop_claiming`."""
-        while not self._stopping:
-            free = self._concurrency - len(self._held)
-            if free <= 0:
-                self._slot.clear()
-                await self._slot.wait()
-                await asyncio.sleep(BREATH)
-                continue
-            claimed = await self._claim(free)
-            for task in claimed:
-                self._start(task)
-            if len(claimed) < free and not self._stopping:
-                await self._due()
+    @property
+    def free(self) -> int:
+        """How many more jobs it may hold: none once it is to stop."""
+        return 0 if self.stopping else self.concurrency - len(self._held)
+
+    def changed(self) -> None:
+        """Have `change` return."""
+        self._change.set()
+
+    async def change(self) -> None:
+        """Return once a job has ended, no more are to be claimed, or someone says `changed`."""
+        self._change.clear()
+        await self._change.wait()
+
+    async def claim(self, most: int) -> list[asyncio.Task[None]] | None:
+        """Take and start at most `most` due jobs; the task of each ends with it. None: that failed, and is logged."""
+        try:
+            claimed = await self._tools.lifecycle.claim(self.lane, most, worker=self._tools.worker)
+        except DatabaseUnavailable as error:
+            log.warning("no_claim", lane=self.lane, reason=error.message)
+        except Exception:
+            log.exception("claim_failed", lane=self.lane)
+        else:
+            return [self._start(task) for task in claimed]
+        return None
 
     async def run_only(self, media_id: UUID) -> bool:
         """Claim the one due job of a media and see it through; False: there was none to claim.
@@ -108,9 +114,14 @@ class Worker:
         return bool(tasks)
 
     def stop_claiming(self) -> None:
-        """Take no more work. The lane is to be woken afterwards, so that `run` notices."""
-        self._stopping = True
-        self._slot.set()
+        """Take no more work."""
+        self.stopping = True
+        self.changed()
+
+    def release(self) -> None:
+        """Give the jobs back that have not ended: without a try counted, and without waiting for it."""
+        for held in tuple(self._held.values()):
+            held.stop(Reason.RELEASED)
 
     async def finish(self, grace: timedelta) -> None:
         """Give running jobs `grace` to end; release those that did not. Takes at most 6 s more than `grace`."""
@@ -118,8 +129,7 @@ class Worker:
         if not tasks:
             return
         await asyncio.wait(tasks, timeout=grace.total_seconds())
-        for held in tuple(self._held.values()):
-            held.stop(Reason.RELEASED)
+        self.release()
         _, stuck = await asyncio.wait(tasks, timeout=PATIENCE)
         for task in stuck:  # the database does not take the release: the lease will run out
             task.cancel()
@@ -134,35 +144,28 @@ class Worker:
             answered = not self._held or await self._beat(tuple(self._held))
             rest = self._lease / 3 if answered else min(PAUSE, self._lease / 3)
 
-    async def _claim(self, most: int) -> Sequence[Task]:
-        try:
-            return await self._tools.lifecycle.claim(self.lane, most, worker=self._tools.worker)
-        except DatabaseUnavailable as error:
-            log.warning("no_claim", lane=self.lane, reason=error.message)
-        except Exception:
-            log.exception("claim_failed", lane=self.lane)
-        await asyncio.sleep(PAUSE)
-        return ()
-
     def _start(self, task: Task) -> asyncio.Task[None]:
         run = Run(self._tools, task)
         running = asyncio.create_task(self._see_through(run), name=f"job {task.job.id}")
         held = self._held[task.job.id] = _Held(run, running, self._time() + self._lease)
-        if self._stopping:
+        if self.stopping:
             held.reason = Reason.RELEASED  # a task that is cancelled before its first step would do nothing at all
+        elif task.job.cancel_requested_at is not None:
+            held.reason = Reason.CANCELLED
         return running
 
     async def _see_through(self, run: Run) -> None:
         job_id = run.task.job.id
         try:
-            reason = await self._make(run, self._held[job_id])
-            if reason is not None:
-                await self._stopped(run, reason)
+            with following(run.task.media, run.task.job):
+                reason = await self._make(run, self._held[job_id])
+                if reason is not None:
+                    await self._stopped(run, reason)
         except Exception:
             log.exception("job_broke_off", media_id=str(run.task.media.id), job_id=str(job_id))
         finally:
             del self._held[job_id]
-            self._slot.set()
+            self.changed()
 
     async def _make(self, run: Run, held: _Held) -> Reason | None:
         """Run to the end, or until stopped: then why."""
@@ -177,7 +180,7 @@ class Worker:
         return held.reason
 
     async def _stopped(self, run: Run, reason: Reason) -> None:
-        log.info("job_stopped", job_id=str(run.task.job.id), reason=reason.name)
+        log.info("job_stopped", reason=reason.name)
         match reason:
             case Reason.CANCELLED:
                 await run.let_go()
@@ -186,7 +189,7 @@ class Worker:
             case Reason.DELETED | Reason.LOST:
                 await run.abandon()
 
-    def _hear(self, event: MediaEvent) -> None:
+    def _hear(self, event: News) -> None:
         held = self._held.get(event.job_id)
         if held is not None and isinstance(event, CancelRequested | Deleted):
             held.stop(Reason.DELETED if isinstance(event, Deleted) else Reason.CANCELLED)
@@ -195,7 +198,8 @@ class Worker:
         """Extend the leases of `jobs`, a snapshot: what is claimed meanwhile is not judged. False: no answer."""
         sent = self._time()
         try:
-            kept = await self._tools.lifecycle.heartbeat(jobs)
+            async with asyncio.timeout_at(self._lease_ends()):
+                kept = await self._tools.lifecycle.heartbeat(jobs)
         except Exception as error:  # noqa: BLE001 - whatever it is, the leases are at stake
             log.warning("no_heartbeat", lane=self.lane, error=repr(error))
             self._give_up_what_ran_out()
@@ -211,6 +215,11 @@ class Worker:
             else:
                 held.lease_until = sent + self._lease
         return True
+
+    def _lease_ends(self) -> float:
+        """How long a beat may take: a database may be silent for longer than a lease. Each gets a fair time."""
+        first = min(held.lease_until for held in self._held.values())
+        return max(first, self._time() + self._lease / 3)
 
     def _give_up_what_ran_out(self) -> None:
         """Another worker may have these by now. Those whose bytes are here wait for the database's word."""

@@ -8,11 +8,13 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from darkroom.db import jobs, logs, media, trash
-from darkroom.engine.transitions.base import Answer, Done, after_cancel, events_of, next_job, prefix_of
+from darkroom.engine.transitions.base import Answer, Done, after_cancel, events_of, next_job, prefix_of, ran
+from darkroom.engine.transitions.settling import Bill, settle
 from darkroom.errors import Conflict, NotFound
 from darkroom.media.events import CancelRequested, Deleted, Queued
 from darkroom.media.ids import new_id
-from darkroom.media.states import LEGAL, RETRYABLE, Status, sources
+from darkroom.media.policy import RetryAt
+from darkroom.media.states import ENDED, LEGAL, RETRYABLE, Status, sources
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,8 @@ def _cancel(connection: Connection, item: Ask) -> Answer[None]:
     if live is None:
         return no_such_media(item.media_id)
     if jobs.cancel_queued(connection, live.job_id, item.at):
-        return Done(None, after_cancel(connection, jobs.last_of(connection, item.media_id), item.at))
+        job = jobs.last_of(connection, item.media_id)
+        return Done(None, after_cancel(connection, job, item.at, ran(job, item.at, job.provider)))
     if jobs.request_cancel(connection, live.job_id, item.at):
         return Done(None, (CancelRequested(item.media_id, live.job_id, item.at),))
     return _conflict(live.status, sources(LEGAL, Status.CANCELLED))
@@ -51,12 +54,12 @@ def retry(connection: Connection, items: Sequence[Ask]) -> list[Answer[str]]:
 
 
 def _retry(connection: Connection, item: Ask) -> Answer[str]:
-    new = new_id()
+    new = new_id(item.at)
     if not media.reopen(connection, item.media_id, job_id=new, at=item.at):
         now = media.live_job(connection, item.media_id)
         return no_such_media(item.media_id) if now is None else _conflict(now.status, RETRYABLE)
     last = jobs.last_of(connection, item.media_id)
-    next_job(connection, last, item.at, run_at=item.at, resume=False, new=new)
+    next_job(connection, last, item.at, RetryAt(item.at, counts=False), new=new)
     return Done(last.lane, (Queued(item.media_id, new, item.at, item.at),))
 
 
@@ -68,10 +71,17 @@ def remove(connection: Connection, items: Sequence[Ask]) -> list[Answer[None]]:
 
 def _remove(connection: Connection, item: Ask) -> Answer[None]:
     live = media.live_job(connection, item.media_id)
-    if live is None or not media.remove(connection, item.media_id):
+    if live is None:
+        return no_such_media(item.media_id)
+    bills = []
+    if live.status not in ENDED:
+        job = jobs.last_of(connection, item.media_id)
+        bills = [Bill(job, media.tries(connection, item.media_id)[2], job.provider, is_open=True)]
+        settle(connection, bills)
+    if not media.remove(connection, item.media_id):
         return no_such_media(item.media_id)
     trash.add(connection, [prefix_of(item.media_id)], delete_after=item.at)
-    return Done(None, (Deleted(item.media_id, live.job_id, item.at),))
+    return Done(None, (Deleted(item.media_id, live.job_id, item.at, bills[0].paid if bills else None),))
 
 
 def no_such_media(media_id: UUID) -> NotFound:

@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 
 from darkroom.db import jobs, logs, media, trash
 from darkroom.db.rows import from_failure
-from darkroom.errors import DarkroomError, LeaseLost
-from darkroom.media.events import Cancelled, GaveUp, MediaEvent, Queued
+from darkroom.engine.transitions.settling import Bill, settle
+from darkroom.errors import DarkroomError, LeaseLost, OutputExpired, SubmissionUncertain, UnusableOutput
+from darkroom.media.events import Cancelled, GaveUp, MediaEvent, Queued, Ran
 from darkroom.media.ids import new_id
 from darkroom.media.model import Failure, Job
 from darkroom.media.policy import Decision, RetryAt
@@ -36,6 +37,14 @@ class Report:
     at: datetime
 
 
+NOT_CARRIED: dict[str, Any] = dict.fromkeys(
+    ("provider", "provider_ref", "route", "sent_at", "reserved", "cancel_requested_at")
+)
+"""What the next job knows of the last one only if it goes on at the backend."""
+
+MAY_COST = (SubmissionUncertain.code, OutputExpired.code, UnusableOutput.code, "worker_lost")
+"""Errors after which a backend may send a bill."""
+
 ReportT = TypeVar("ReportT", bound=Report)
 Answer = Done[R] | DarkroomError
 
@@ -53,6 +62,12 @@ def events_of(answers: Iterable[Answer[Any]]) -> list[MediaEvent]:
 def lease_lost(job_id: UUID) -> LeaseLost:
     """The answer to a worker that reports of a job it no longer holds."""
     return LeaseLost(f"job {job_id} is not running any more")
+
+
+def ran(job: Job, at: datetime, provider: str | None, *, counts: bool = False) -> Ran:
+    """What there is to count of a job that ends at `at`, with the provider that it ended at."""
+    seconds = max(0.0, (at - job.started_at).total_seconds()) if job.started_at else None
+    return Ran(job.lane, provider, seconds, counts)
 
 
 def with_jobs(connection: Connection, items: Sequence[ReportT]) -> list[tuple[ReportT, Job | None]]:
@@ -80,53 +95,67 @@ def after_job(
     decision: Decision,
     failure: Failure | None = None,
     *,
-    resume: bool = False,
+    is_open: bool = False,
 ) -> tuple[MediaEvent, ...]:
-    """Move on the media of a job that ended without success. `resume`: the next job may go on at the backend."""
-    if job.cancel_requested_at is not None:
+    """Move on the media of a job that ended without success. `is_open`: its backend may send a bill.
+
+    One that was to be cancelled ends, unless its backend goes on: then the next worker tells the backend first.
+    """
+    resumes = isinstance(decision, RetryAt) and decision.resume
+    if job.cancel_requested_at is not None and not (resumes and job.may_run_on):
         return after_cancel(connection, job, at)
     trash.add(connection, [prefix_of(job.media_id, job.id)], delete_after=at)
     row: dict[str, Any] = {"id": job.media_id, "updated_at": at, "progress": None}
     if failure is not None:
         row["error"] = from_failure(failure, traceback=False)
     if not isinstance(decision, RetryAt):
-        return _give_up(connection, job, row)
-    new = next_job(connection, job, at, run_at=decision.at, resume=resume)
+        is_open = is_open or (failure is not None and failure.code in MAY_COST)
+        return _give_up(connection, job, row, failure.code if failure is not None else "", is_open=is_open)
+    if not resumes and job.reserved is not None:
+        settle(connection, [Bill(job, media.tries(connection, job.media_id)[2], job.provider)])
+    new = next_job(connection, job, at, decision)
     row |= {"job_id": new, "next_run": decision.at}
     media.advance(connection, Status.IN_QUEUE, [row], counts=decision.counts)
     return (Queued(job.media_id, new, at, decision.at),)
 
 
-def _give_up(connection: Connection, job: Job, row: dict[str, Any]) -> tuple[MediaEvent, ...]:
+def _give_up(
+    connection: Connection, job: Job, row: dict[str, Any], code: str, *, is_open: bool
+) -> tuple[MediaEvent, ...]:
     at = row["updated_at"]
     media.advance(connection, Status.ERROR, [row | {"completed_at": at}], counts=True)
-    tries, _ = media.tries(connection, job.media_id)
-    return (GaveUp(job.media_id, job.id, at, tries),)
+    tries, _, model = media.tries(connection, job.media_id)
+    bill = Bill(job, model, job.provider, is_open=is_open)
+    settle(connection, [bill])
+    return (GaveUp(job.media_id, job.id, at, tries, model, code, bill.paid),)
 
 
-def after_cancel(connection: Connection, job: Job, at: datetime) -> tuple[MediaEvent, ...]:
-    """Move on the media of a job that ended because someone cancelled it."""
+def after_cancel(
+    connection: Connection, job: Job, at: datetime, ended: Ran | None = None, *, is_open: bool = False
+) -> tuple[MediaEvent, ...]:
+    """Move on the media of a job that ended because someone cancelled it.
+
+    `ended`: unless another event says it. `is_open`: its backend may send a bill.
+    """
     trash.add(connection, [prefix_of(job.media_id, job.id)], delete_after=at)
     row = {"id": job.media_id, "updated_at": at, "completed_at": at, "next_run": None, "progress": None}
     media.advance(connection, Status.CANCELLED, [row])
-    return (Cancelled(job.media_id, job.id, at),)
+    _, _, model = media.tries(connection, job.media_id)
+    settle(connection, [Bill(job, model, job.provider, is_open=is_open)])
+    return (Cancelled(job.media_id, job.id, at, model, ended),)
 
 
-def next_job(
-    connection: Connection,
-    last: Job,
-    at: datetime,
-    *,
-    run_at: datetime,
-    resume: bool,
-    new: UUID | None = None,
-) -> UUID:
+def next_job(connection: Connection, last: Job, at: datetime, decision: RetryAt, *, new: UUID | None = None) -> UUID:
     """Queue another job after `last`, with its lane and priority; return its id."""
-    new = new or new_id()
+    new = new or new_id(at)
     row = {
         "id": new, "media_id": last.media_id, "number": last.number + 1, "state": JobState.QUEUED,
-        "lane": last.lane, "priority": last.priority, "run_at": run_at, "created_at": at,
-        "provider": last.provider if resume else None, "provider_ref": last.provider_ref if resume else None,
+        "lane": last.lane, "priority": last.priority, "owner": last.owner, "run_at": decision.at, "created_at": at,
+        "routing": decision.routing.as_json(), **(_carried(last) if decision.resume else NOT_CARRIED),
     }  # fmt: skip
     jobs.add(connection, [row])
     return new
+
+
+def _carried(last: Job) -> dict[str, Any]:
+    return {column: getattr(last, column) for column in NOT_CARRIED}

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from darkroom.db import files, jobs, logs, media, trash
+from darkroom.db import accounts, files, jobs, logs, media, trash
 from darkroom.db.rows import from_failure
 from darkroom.engine.transitions.base import (
     Answer,
@@ -20,11 +20,14 @@ from darkroom.engine.transitions.base import (
     for_each_held,
     lease_lost,
     prefix_of,
+    ran,
     with_jobs,
 )
+from darkroom.engine.transitions.settling import Bill, Trouble, note_trouble, settle
 from darkroom.media.events import Accepted, Completed, Failed, MediaEvent, Progressed, Released, Stored
 from darkroom.media.model import Failure, File, Job
 from darkroom.media.policy import Decision, RetryAt
+from darkroom.media.routing import Account
 from darkroom.media.states import JobState, Status
 
 
@@ -35,13 +38,14 @@ class Accept(Report):
     media_id: UUID
     provider: str
     ref: str
+    route: str
 
 
 def accept(connection: Connection, items: Sequence[Accept]) -> list[Answer[None]]:
     """Save the backends' own ids."""
     held = jobs.hold(connection, [item.job_id for item in items])
     rows = [
-        {"the_id": item.job_id, "the_provider": item.provider, "the_ref": item.ref}
+        {"the_id": item.job_id, "the_provider": item.provider, "the_ref": item.ref, "the_route": item.route}
         for item in items
         if item.job_id in held
     ]
@@ -89,25 +93,34 @@ def tell(connection: Connection, items: Sequence[MediaEvent]) -> list[Done[None]
 
 @dataclass(frozen=True, slots=True)
 class Complete(Report):
-    """The pictures are stored."""
+    """The pictures are stored. `account`: of the backend that made them, if it is guarded."""
 
     provider: str
     files: tuple[File, ...]
     stored: tuple[Stored, ...]
     cost: Decimal | None
+    model: str = ""
+    account: Account | None = None
+    route: str | None = None
 
 
 def complete(connection: Connection, items: Sequence[Complete]) -> list[Answer[None]]:
     """Write files, jobs and media: COMPLETED."""
+    accounts.succeed(connection, {item.account.name: item.account.failures for item in items if item.account})
     pairs = with_jobs(connection, items)
     ours = [(item, job) for item, job in pairs if job is not None]
     if ours:
-        jobs.end(connection, JobState.SUCCEEDED, [_ended(item, item.provider, cost=item.cost) for item, _ in ours])
+        jobs.end(connection, JobState.SUCCEEDED, [_succeeded_row(item, job) for item, job in ours])
         media.advance(connection, Status.COMPLETED, [_completed_row(item, job) for item, job in ours], counts=True)
         files.add(connection, [file for item, _ in ours for file in item.files])
+        settle(connection, [_bill(item, job) for item, job in ours])
     answers = [_completed(item, job) if job is not None else lease_lost(item.job_id) for item, job in pairs]
     logs.add(connection, events_of(answers))
     return answers
+
+
+def _succeeded_row(item: Complete, job: Job) -> dict[str, Any]:
+    return _ended(item, item.provider, cost=item.cost, route=item.route or job.route)
 
 
 def _completed_row(item: Complete, job: Job) -> dict[str, Any]:
@@ -117,26 +130,42 @@ def _completed_row(item: Complete, job: Job) -> dict[str, Any]:
 
 
 def _completed(item: Complete, job: Job) -> Answer[None]:
-    return Done(None, (*item.stored, Completed(job.media_id, job.id, item.at, len(item.files))))
+    ended = ran(job, item.at, item.provider, counts=True)
+    paid = _bill(item, job).paid
+    completed = Completed(job.media_id, job.id, item.at, len(item.files), item.model, ended, paid)
+    return Done(None, (*item.stored, completed))
+
+
+def _bill(item: Complete, job: Job) -> Bill:
+    return Bill(job, item.model, item.provider, item.cost, len(item.files))
 
 
 @dataclass(frozen=True, slots=True)
 class Fail(Report):
-    """The try failed; `decision` says what becomes of the media."""
+    """The try failed; `decision` says what becomes of the media, `trouble` what that says of an account.
+
+    `is_open`: the backend may go on, and send a bill.
+    """
 
     provider: str | None
     failure: Failure
     decision: Decision
+    trouble: Trouble | None = None
+    is_open: bool = False
 
 
 def fail(connection: Connection, items: Sequence[Fail]) -> list[Answer[None]]:
     """End jobs as failed; queue their media again or give them up."""
+    troubles = [(item.trouble, item.at) for item in items if item.trouble is not None]
+    if troubles:
+        note_trouble(connection, troubles)
 
     def end(item: Fail, job: Job) -> tuple[MediaEvent, ...]:
         error = from_failure(item.failure, traceback=True)
         jobs.end(connection, JobState.FAILED, [_ended(item, item.provider, error=error)])
-        failed = Failed(job.media_id, job.id, item.at, item.failure)
-        return (failed, *after_job(connection, job, item.at, item.decision, item.failure))
+        counts = not isinstance(item.decision, RetryAt) or item.decision.counts
+        failed = Failed(job.media_id, job.id, item.at, item.failure, ran(job, item.at, item.provider, counts=counts))
+        return (failed, *after_job(connection, job, item.at, item.decision, item.failure, is_open=item.is_open))
 
     return for_each_held(connection, items, end)
 
@@ -153,18 +182,26 @@ def release(connection: Connection, items: Sequence[Release]) -> list[Answer[Non
 
     def end(item: Release, job: Job) -> tuple[MediaEvent, ...]:
         jobs.end(connection, JobState.RELEASED, [_ended(item, job.provider)])
-        again = after_job(connection, job, item.at, RetryAt(item.at, counts=False), None, resume=True)
-        return (Released(job.media_id, job.id, item.at, item.worker), *again)
+        resume = RetryAt(item.at, counts=False, resume=True, routing=job.routing)
+        again = after_job(connection, job, item.at, resume)
+        return (Released(job.media_id, job.id, item.at, item.worker, ran(job, item.at, job.provider)), *again)
 
     return for_each_held(connection, items, end)
 
 
-def let_go(connection: Connection, items: Sequence[Report]) -> list[Answer[None]]:
+@dataclass(frozen=True, slots=True)
+class LetGo(Report):
+    """The provider let go of a job that was to be cancelled. `is_open`: its backend may send a bill all the same."""
+
+    is_open: bool = False
+
+
+def let_go(connection: Connection, items: Sequence[LetGo]) -> list[Answer[None]]:
     """End jobs whose cancellation was requested, now that the provider let go."""
 
-    def end(item: Report, job: Job) -> tuple[MediaEvent, ...]:
+    def end(item: LetGo, job: Job) -> tuple[MediaEvent, ...]:
         jobs.end(connection, JobState.CANCELLED, [_ended(item, job.provider)])
-        return after_cancel(connection, job, item.at)
+        return after_cancel(connection, job, item.at, ran(job, item.at, job.provider), is_open=item.is_open)
 
     return for_each_held(connection, items, end)
 

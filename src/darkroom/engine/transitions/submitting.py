@@ -10,19 +10,22 @@ from sqlalchemy import Connection
 
 from darkroom.db import jobs, logs, media
 from darkroom.engine.transitions.base import Answer, Done
-from darkroom.errors import IdempotencyMismatch
+from darkroom.errors import BudgetExhausted, IdempotencyMismatch, QueueFull
 from darkroom.media.events import MediaEvent, Submitted
 from darkroom.media.ids import new_id
 from darkroom.media.model import Media, Submission
 from darkroom.media.states import JobState, Status
 
+Refusal = QueueFull | BudgetExhausted
+
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """A new media, or the one that its idempotency key was accepted for."""
+    """A new media, or the one that its idempotency key was accepted for. `refusal`: what to refuse a new one with."""
 
     submission: Submission
     at: datetime
+    refusal: Refusal | None = None
 
     @property
     def key(self) -> tuple[str | None, str] | None:
@@ -39,6 +42,9 @@ def submit(connection: Connection, items: Sequence[Submit]) -> list[Answer[UUID 
     for item in items:
         if item.key is not None and item.key in known:
             answers.append(_replay(*known[item.key], item))
+            continue
+        if item.refusal is not None:
+            answers.append(item.refusal)
             continue
         new = _new_media(item)
         answers.append(Done(new, (Submitted(new.id, new.job_id, item.at, new.model),)))
@@ -60,10 +66,11 @@ def _replay(media_id: UUID, fingerprint: str | None, item: Submit) -> Answer[UUI
 def _new_media(item: Submit) -> Media:
     wanted = item.submission
     return Media(
-        id=new_id(), job_id=new_id(), status=Status.IN_QUEUE, owner=wanted.owner, model=wanted.model,
+        id=new_id(item.at), job_id=new_id(item.at), status=Status.IN_QUEUE, owner=wanted.owner, model=wanted.model,
         prompt=wanted.prompt, parameters=wanted.parameters, priority=wanted.priority, number_of_tries=0,
         max_tries=wanted.max_tries, next_run=item.at, progress=None, error=None, cost=None, tags=wanted.tags,
         metadata=wanted.metadata, created_at=item.at, updated_at=item.at, started_at=None, completed_at=None,
+        trace=wanted.trace,
     )  # fmt: skip
 
 
@@ -88,12 +95,13 @@ def _media_row(new: Media, wanted: Submission) -> dict[str, Any]:
         "prompt": new.prompt, "parameters": dict(new.parameters), "priority": new.priority,
         "number_of_tries": 0, "max_tries": new.max_tries, "next_run": new.next_run, "tags": list(new.tags),
         "metadata": dict(new.metadata), "idempotency_key": wanted.idempotency_key,
-        "fingerprint": wanted.fingerprint, "created_at": new.created_at, "updated_at": new.updated_at,
+        "fingerprint": wanted.fingerprint, "trace": wanted.trace,
+        "created_at": new.created_at, "updated_at": new.updated_at,
     }  # fmt: skip
 
 
 def _job_row(new: Media, lane: str) -> dict[str, Any]:
     return {
         "id": new.job_id, "media_id": new.id, "number": 1, "state": JobState.QUEUED, "lane": lane,
-        "priority": new.priority, "run_at": new.created_at, "created_at": new.created_at,
+        "priority": new.priority, "owner": new.owner or "", "run_at": new.created_at, "created_at": new.created_at,
     }  # fmt: skip

@@ -1,0 +1,1 @@
+"""Telling callers what happens to their media: one feed a process, whoever watches."""
