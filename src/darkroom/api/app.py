@@ -8,10 +8,12 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
 from darkroom import __version__
-from darkroom.api import native, problems
+from darkroom.api import native, problems, streams
 from darkroom.api.deps import Options
-from darkroom.api.middleware import BodyLimit, HostGuard, SafetyHeaders
+from darkroom.api.middleware import BodyLimit, Farewell, HostGuard, SafetyHeaders
+from darkroom.api.observed import REQUEST_ID, WITHOUT_FASTAPIS, Observed
 from darkroom.engine.core import Engine
+from darkroom.engine.watching.feed import Feed
 
 DESCRIPTION = """\
 Prompts go in, pictures come out. `POST /media/generate` accepts a prompt and answers at once with a durable media;
@@ -21,7 +23,7 @@ Every error is `application/problem+json` (RFC 9457) and names the field that is
 """
 
 
-EXPOSED = ("Location", "Idempotent-Replayed", "Preference-Applied", "Retry-After", "ETag", "Content-Range")
+EXPOSED = ("Location", "Idempotent-Replayed", "Preference-Applied", "Retry-After", "ETag", "Content-Range", REQUEST_ID)
 
 
 def create_app(open_engine: Callable[[], AbstractAsyncContextManager[Engine]], options: Options) -> FastAPI:
@@ -29,8 +31,9 @@ def create_app(open_engine: Callable[[], AbstractAsyncContextManager[Engine]], o
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_engine() as engine:
+        async with open_engine() as engine, _feed_of(engine).running() as feed:
             app.state.engine = engine
+            app.state.feed = feed
             yield
 
     app = FastAPI(
@@ -40,6 +43,7 @@ def create_app(open_engine: Callable[[], AbstractAsyncContextManager[Engine]], o
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
         lifespan=lifespan,
         redirect_slashes=False,
+        telemetry=WITHOUT_FASTAPIS,
     )
     app.state.options = options
     app.router.routes.extend(native.routes())
@@ -47,6 +51,17 @@ def create_app(open_engine: Callable[[], AbstractAsyncContextManager[Engine]], o
     _add_middleware(app, options)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+def _feed_of(engine: Engine) -> Feed:
+    return Feed(
+        engine.database,
+        engine.bus,
+        engine.stopping,
+        now=engine.lifecycle.now,
+        render=native.events.rendered,
+        silence=streams.SILENCE,
+    )
 
 
 def _add_middleware(app: FastAPI, options: Options) -> None:
@@ -62,6 +77,8 @@ def _add_middleware(app: FastAPI, options: Options) -> None:
     if options.hosts is not None:
         app.add_middleware(HostGuard, hosts=options.hosts)
     app.add_middleware(SafetyHeaders)
+    app.add_middleware(Farewell, leaving=lambda: app.state.engine.leaving)
+    app.add_middleware(Observed)
 
 
 def _openapi(app: FastAPI) -> dict[str, object]:

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Depends, Request
 
 from darkroom.engine.core import Engine
+from darkroom.engine.watching.feed import Feed
 from darkroom.security.links import LinkSigner
 
 
@@ -27,10 +28,16 @@ async def _engine(request: Request) -> Engine:
     return engine
 
 
+async def _feed(request: Request) -> Feed:
+    feed: Feed = request.app.state.feed
+    return feed
+
+
 async def _options(request: Request) -> Options:
     options: Options = request.app.state.options
     return options
 
 
 EngineDep = Annotated[Engine, Depends(_engine)]
+FeedDep = Annotated[Feed, Depends(_feed)]
 OptionsDep = Annotated[Options, Depends(_options)]

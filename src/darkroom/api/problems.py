@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 
 from darkroom.api.declared import allowed_methods, known_names
 from darkroom.errors import DarkroomError
+from darkroom.telemetry.logs import request_id
 
 log = structlog.get_logger(__name__)
 
@@ -170,5 +171,6 @@ def _unreadable(cause: BaseException) -> str:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    """Starlette logs the traceback; the caller learns nothing of it."""
-    return render(Problem(title="Internal error", status=500, detail="something broke here", code="internal_error"))
+    """The traceback is logged; the caller learns nothing of it but the id to look for."""
+    problem = Problem(title="Internal error", status=500, detail="something broke here", code="internal_error")
+    return render(problem, {"X-Request-ID": request_id()})

@@ -31,9 +31,12 @@ async def alive() -> Response:
     },
 )
 async def ready(engine: EngineDep) -> Response:
-    """Say whether the service can serve, and name what does not answer."""
+    """Say whether the service can serve, and name what does not answer.
+
+    A broker that does not answer is named, but is no reason to say no: what is accepted waits in the database.
+    """
     parts = await health.parts(engine)
     checks = [schemas.Check(name=part.name, ok=part.problem is None, problem=part.problem) for part in parts]
-    is_ready = all(check.ok for check in checks) and not engine.stopping.is_set()
+    is_ready = not engine.leaving and not any(part.problem is not None and part.is_vital for part in parts)
     body = schemas.Readiness(ready=is_ready, checks=checks)
     return answer(body, 200 if is_ready else 503, {} if is_ready else {"Retry-After": "5"})

@@ -68,7 +68,7 @@ _ACCEPTED: Responses = {
     "/media/generate",
     status_code=202,
     response_model=schemas.Media,
-    responses=_ACCEPTED | responses(400, 404, 413, 422, 503),
+    responses=_ACCEPTED | responses(400, 402, 404, 413, 422, 429, 503),
 )
 async def generate(
     request: GenerateRequest,

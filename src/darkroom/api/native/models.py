@@ -8,7 +8,7 @@ from darkroom.api.deps import EngineDep
 from darkroom.api.native import schemas
 from darkroom.api.native.media import answer
 from darkroom.api.problems import ALWAYS, responses
-from darkroom.engine.catalogue import Model
+from darkroom.engine.catalogue import Model, Route
 
 router = APIRouter(tags=["models"], responses=ALWAYS)
 
@@ -22,8 +22,8 @@ async def list_models(engine: EngineDep) -> Response:
 
 @router.get("/models/{name}", response_model=schemas.Model, responses=responses(404, 422))
 async def get_model(name: str, engine: EngineDep) -> Response:
-    """Show a model, with the schema of its parameters."""
-    return answer(model_out(engine.catalogue.get(name), engine.catalogue.default))
+    """Show a model, with the schema of its parameters, for which its backends may have to be asked."""
+    return answer(model_out(await engine.catalogue.ready(name), engine.catalogue.default))
 
 
 def model_out(model: Model, default: str) -> schemas.Model:
@@ -33,8 +33,21 @@ def model_out(model: Model, default: str) -> schemas.Model:
         description=model.description,
         default=model.name == default,
         lane=model.lane,
-        routes=[schemas.Route(provider=route.provider_name, model=route.model) for route in model.routes],
+        usable=model.problem is None,
+        problem=model.problem,
+        routes=[route_out(route) for route in model.routes],
         parameters=_with_defaults(model),
+    )
+
+
+def route_out(route: Route) -> schemas.Route:
+    """A route as it is shown."""
+    return schemas.Route(
+        provider=route.provider_name,
+        model=route.model,
+        weight=route.weight,
+        price=schemas.price_out(route.price),
+        problem=route.problem,
     )
 
 

@@ -4,14 +4,26 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any
 from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    WithJsonSchema,
+    model_validator,
+)
 
+from darkroom.engine.costs import By
 from darkroom.engine.intake import Order
 from darkroom.engine.queries import Filter
+from darkroom.media.ages import PATTERN as AGE
+from darkroom.media.ages import as_age
 from darkroom.media.states import Status
 
 LONGEST_PROMPT = 32_000
@@ -174,6 +186,50 @@ class ListQuery(BaseModel):
             created_after=as_utc(self.created_after),
             created_before=as_utc(self.created_before),
         )
+
+
+def _day(text: Any) -> date | timedelta:
+    age = as_age(text) if isinstance(text, str) and re.fullmatch(AGE, text) else None
+    if age is not None:
+        return age
+    try:
+        if isinstance(text, str) and _DATE.fullmatch(text):
+            return date.fromisoformat(text)
+    except ValueError:
+        pass
+    raise ValueError("must be a day such as 2026-11-23, or an age such as 24h, 7d or 4w")
+
+
+Day = Annotated[
+    date | timedelta,
+    PlainValidator(_day),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "date"}, {"type": "string", "pattern": f"^{AGE}$"}]}),
+]
+
+
+class CostQuery(BaseModel):
+    """Which costs to add up."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    by: By = Field(default="model", description="What to add up by.")
+    since: Day | None = Field(
+        default=None,
+        description="The first day (UTC), or an age: the day on which that long ago was. Left out: 30 days ago.",
+    )
+    until: Day | None = Field(default=None, description="The last day, in the same way. Left out: today.")
+
+    def days(self, now: datetime) -> tuple[date, date]:
+        """The first day and the last one, asked at `now`."""
+        first = timedelta(days=30) if self.since is None else self.since
+        last = timedelta(0) if self.until is None else self.until
+        return _day_at(first, now), _day_at(last, now)
+
+
+def _day_at(day: date | timedelta, now: datetime) -> date:
+    if isinstance(day, timedelta):
+        return (now - min(day, now - EARLIEST)).date()
+    return day
 
 
 def as_utc(at: datetime | None) -> datetime | None:
