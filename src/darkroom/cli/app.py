@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from darkroom import __version__
-from darkroom.cli import db, doctor, documents, generate, media, models, serve
+from darkroom.cli import accounts, costs, db, doctor, documents, generate, lanes, media, models, serve, up, worker
 from darkroom.cli.exits import CODES
 
 app = typer.Typer(
@@ -15,9 +15,14 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("serve")(serve.serve)
+app.command("worker")(worker.worker)
+app.command("up")(up.up)
 app.command("generate", epilog=CODES)(generate.generate)
 app.command("models")(models.models)
 app.add_typer(media.app, name="media")
+app.add_typer(lanes.app, name="lanes")
+app.add_typer(accounts.app, name="accounts")
+app.command("costs")(costs.costs)
 app.add_typer(db.app, name="db")
 app.command("doctor")(doctor.doctor)
 app.command("settings")(documents.settings)

@@ -47,7 +47,7 @@ def check(
 
     state = _with_database(schema.state)
     if not state.is_current:
-        raise CommandError(f"the database is {advice(state)}", FAILED)
+        raise CommandError(f"the database is {state.advice}", FAILED)
     differences = _with_database(schema.differences)
     if differences:
         raise CommandError(f"the tables are not those of revision {state.head}: {'; '.join(differences)}", FAILED)
@@ -55,19 +55,8 @@ def check(
         typer.echo(f"at {state.head}, every table as it should be")
 
 
-def advice(state: "SchemaState") -> str:
-    """Where a database is that is not where it should be, and what to do."""
-    if state.is_ahead:
-        return f"at {state.current}, which this version does not know: run the version that made it, or a later one"
-    return f"{_at(state)}, and {state.head} is needed: run `darkroom db upgrade`"
-
-
-def _at(state: "SchemaState") -> str:
-    return f"at {state.current}" if state.current else "empty"
-
-
 def _was(state: "SchemaState") -> str:
-    return f"already at {state.head}" if state.is_current else f"was {_at(state)}"
+    return f"already at {state.head}" if state.is_current else f"was {state.place}"
 
 
 def _with_database(work: "Callable[[Database], Awaitable[Any]]") -> Any:

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 Form = Literal["env", "markdown", "toml"]
+Subject = Literal["commands", "metrics"]
 
 
 def settings(
@@ -28,8 +29,11 @@ def openapi() -> None:
     shown.print_json(application(Settings(secret=unused), working=False).openapi())
 
 
-def reference(context: typer.Context) -> None:
-    """Print the reference of the commands, as Markdown."""
+def reference(
+    context: typer.Context, of: Annotated[Subject, typer.Argument(help="What to tell of.")] = "commands"
+) -> None:
+    """Print the reference of the commands, or of the metrics, as Markdown."""
     from darkroom.cli.commands_reference import render_commands
+    from darkroom.cli.metrics_reference import render_metrics
 
-    typer.echo(render_commands(context.find_root()), nl=False)
+    typer.echo(render_metrics() if of == "metrics" else render_commands(context.find_root()), nl=False)

@@ -63,7 +63,7 @@ async def of_server(server: str) -> list[Finding]:
         advice = "start it with `darkroom serve`, or correct --server"
         return [_python(), Finding("server", server, problem=error.message, advice=advice)]
     parts = [Finding(check["name"], server, "answers", check["problem"]) for check in ready["checks"]]
-    names = ", ".join(model["name"] for model in models["items"])
+    names = ", ".join(model["name"] for model in models["items"] if model["usable"])
     return [_python(), Finding("server", server, f"Darkroom {version}"), *parts, Finding("models", server, names)]
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import httpx2
@@ -74,12 +74,10 @@ async def _make(engine: Engine, worker: Worker, media_id: UUID) -> None:
             if media.status in ENDED:
                 return
             if not await worker.run_only(media_id):
-                await asyncio.sleep(_until(media.next_run))
+                await asyncio.sleep(_until(media.next_run, engine.lifecycle.now()))
         except DatabaseUnavailable:
             await asyncio.sleep(GLANCE)
 
 
-def _until(next_run: datetime | None) -> float:
-    if next_run is None:
-        return GLANCE
-    return max(GLANCE, (next_run - datetime.now(UTC)).total_seconds())
+def _until(next_run: datetime | None, now: datetime) -> float:
+    return GLANCE if next_run is None else max(GLANCE, (next_run - now).total_seconds())

@@ -80,13 +80,12 @@ def _files(files: list[Json]) -> Table:
 
 
 def _jobs(jobs: list[Json]) -> Table:
-    table = shown.table("number", "id", "state", "provider", "started", "took", "error")
+    table = shown.table("number", "id", "state", "route", "started", "took", "error")
     for job in jobs:
         error = f"{job['error']['message']} ({job['error']['code']})" if job["error"] else ""
         started = shown.moment(job["started_at"])
-        table.add_row(
-            str(job["number"]), job["id"], job["state"], job["provider"] or "", started, _took(job), shown.plain(error)
-        )  # fmt: skip
+        route = shown.plain(job["route"] or job["provider"] or "")
+        table.add_row(str(job["number"]), job["id"], job["state"], route, started, _took(job), shown.plain(error))
     return table
 
 

@@ -5,20 +5,32 @@ from collections.abc import Awaitable, Callable
 
 from sqlalchemy import make_url
 
-from darkroom.cli import db
 from darkroom.cli.configuration import explained
 from darkroom.cli.examination import PATIENCE, Finding, answers_as_darkroom, taken
 from darkroom.cli.exits import FAILED, CommandError, with_cause
+from darkroom.cli.models import in_a_line
 from darkroom.db import schema
 from darkroom.db.session import Database
 from darkroom.errors import DarkroomError
-from darkroom.settings import Settings
-from darkroom.wiring import database_of, open_engine, storage_of
+from darkroom.settings import Account, Settings
+from darkroom.wiring import (
+    catalogue_of,
+    database_of,
+    dispatcher_of,
+    lacking_keys,
+    open_engine,
+    providers_of,
+    storage_of,
+)
 
 
 async def look(settings: Settings) -> list[Finding]:
     """Look at all of them at once."""
-    return list(await asyncio.gather(_database(settings), _storage(settings), _models(settings), _address(settings)))
+    looks = [_database(settings), _storage(settings), _models(settings), _address(settings)]
+    if settings.broker_url is not None:
+        looks.insert(2, _broker(settings))
+    found = await asyncio.gather(*looks)
+    return [*found[:-1], *_accounts(settings), found[-1]]
 
 
 async def _found(part: str, where: str, advice: str, ask: Callable[[], Awaitable[str]]) -> Finding:
@@ -59,7 +71,7 @@ async def _schema(database: Database) -> str:
     if state.current is None:
         return "answers, empty until the first start"
     if not state.is_current:
-        raise CommandError(db.advice(state), FAILED)
+        raise CommandError(state.advice, FAILED)
     differences = await schema.differences(database)
     if differences:
         raise CommandError(f"its tables were changed, restore them: {'; '.join(differences)}", FAILED)
@@ -86,6 +98,21 @@ async def _storage(settings: Settings) -> Finding:
         await store.aclose()
 
 
+async def _broker(settings: Settings) -> Finding:
+    """Whether work can be handed to workers."""
+    dispatcher = dispatcher_of(settings)
+
+    async def ask() -> str:
+        await dispatcher.check()
+        return "answers"
+
+    advice = "start it, or correct DARKROOM_BROKER_URL"
+    try:
+        return await _found("broker", dispatcher.location or "", advice, ask)
+    finally:
+        await dispatcher.aclose()
+
+
 async def _models(settings: Settings) -> Finding:
     """Whether every provider can be made and every model's settings suit it."""
     lanes = ", ".join(f"{name} ({lane.concurrency} at once)" for name, lane in settings.lanes.items())
@@ -93,10 +120,33 @@ async def _models(settings: Settings) -> Finding:
     async def ask() -> str:
         with explained():
             async with open_engine(settings) as engine:
-                names = [model.name for model in engine.catalogue]
-        return f"{', '.join(names)}; default: {settings.default_model}"
+                return in_a_line(list(engine.catalogue), settings.default_model)
 
     return await _found("models", f"lanes: {lanes}", "correct what is named", ask)
+
+
+def _accounts(settings: Settings) -> list[Finding]:
+    """Whether each account that a model goes by is set up. Without a key, that is a problem for declared models only.
+
+    Nothing is asked of the backends.
+    """
+    try:
+        with explained():
+            providers = providers_of(settings)
+            lacking = lacking_keys(settings, catalogue_of(settings, providers))
+    except CommandError:
+        return []  # what is wrong is said of the models
+    accounts = {name: provider for name, provider in providers.items() if provider.capabilities.remote}
+    return [_account(settings, name, provider.problem(), lacking.get(name)) for name, provider in accounts.items()]
+
+
+def _account(settings: Settings, name: str, problem: str | None, lacking: list[str] | None) -> Finding:
+    access = settings.accounts.get(name, Account())
+    part, where = f"account {name}", access.url or "the vendor's own address"
+    if lacking:
+        advice = f"set it, for {', '.join(lacking)}"
+        return Finding(part, where, problem=problem, advice=advice)
+    return Finding(part, where, problem or ("has a key" if access.key else "needs no key"))
 
 
 async def _address(settings: Settings) -> Finding:

@@ -1,6 +1,7 @@
 """`darkroom serve`: API, workers and janitor."""
 
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -44,8 +45,8 @@ def serve(
         telemetry.set_up(level=settings.log_level, style=settings.log_format)
     listener = _bind(settings.host, settings.port)
     with explained():
-        _prepare(settings)
-    _greet(settings, listener.getsockname()[1])
+        models = _prepare(settings)
+    _greet(settings, listener.getsockname()[1], models)
     _listen(settings, listener)
 
 
@@ -63,18 +64,25 @@ def _bind(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _prepare(settings: "Settings") -> None:
-    """Bring the database up to date and see that every setting can be followed."""
+def _prepare(settings: "Settings") -> str:
+    """See that the database is up to date, or bring it there, and that every setting can be followed.
+
+    Returns which models can be used, in a line.
+    """
     import asyncio
 
+    from darkroom.cli.models import in_a_line
     from darkroom.db import schema
-    from darkroom.wiring import open_engine
+    from darkroom.wiring import open_engine, warn_of_missing_keys
 
-    async def prepare() -> None:
+    async def prepare() -> str:
         async with open_engine(settings) as engine:
-            await schema.upgrade(engine.database)
+            await (schema.upgrade if settings.migrate else schema.require)(engine.database)
+            models = list(engine.catalogue)
+        warn_of_missing_keys(settings, models)
+        return in_a_line(models, settings.default_model)
 
-    asyncio.run(prepare())
+    return asyncio.run(prepare())
 
 
 def _listen(settings: "Settings", listener: socket.socket) -> None:
@@ -94,7 +102,7 @@ def _listen(settings: "Settings", listener: socket.socket) -> None:
         log_config=None,
     )
     if settings.processes > 1:
-        _supervise(config, listener)
+        _supervise(config, listener, settings.data_dir / f"metrics-{listener.getsockname()[1]}")
     else:
         _run(config, listener)
 
@@ -113,13 +121,17 @@ def _end(number: int, frame: FrameType | None) -> None:
     sys.exit(0)
 
 
-def _supervise(config: "Config", listener: socket.socket) -> None:
+def _supervise(config: "Config", listener: socket.socket, counts: Path) -> None:
+    """Run several processes, which count into one folder: whichever is scraped tells of all."""
     from uvicorn.supervisors import Multiprocess
 
+    shutil.rmtree(counts, ignore_errors=True)  # of an earlier run
+    counts.mkdir(parents=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(counts)
     Multiprocess(config, sockets=[listener]).run()
 
 
-def _greet(settings: "Settings", port: int) -> None:
+def _greet(settings: "Settings", port: int, models: str) -> None:
     from rich.console import Console
 
     from darkroom import __version__
@@ -133,7 +145,7 @@ def _greet(settings: "Settings", port: int) -> None:
   reference  {address}/docs
   database   {open_database(settings.database).location}
   pictures   {storage_of(settings).location}
-  models     {", ".join(settings.models)}  (default: {settings.default_model})
+  models     {models}
 
 Try it:
   [bold]curl -H 'Content-Type: application/json' -H 'Prefer: wait' {address}/media/generate \\

@@ -1,14 +1,16 @@
 """What people see: tables, times, numbers. Nothing that came from outside may steer the terminal."""
 
 import json
-import re
 import sys
-from datetime import datetime, timedelta
+from datetime import datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import typer
 
 from darkroom.cli.exits import REFUSED, CommandError
+from darkroom.media.ages import as_age
+from darkroom.media.money import dollars
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -16,8 +18,6 @@ if TYPE_CHECKING:
 
 PIPED_WIDTH = 200
 _STEPS = (("s", 60), ("min", 60), ("h", 24), ("d", 365))
-_BACK = re.compile(r"(\d{1,6})\s*([smhdw])")
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def print_json(value: Any) -> None:
@@ -85,9 +85,9 @@ def instant(option: str, text: str) -> str:
     Raises `CommandError`.
     """
     now = datetime.now().astimezone()
-    back = _BACK.fullmatch(text.strip())
+    back = as_age(text)
     try:
-        at = now - timedelta(**{_UNITS[back[2]]: int(back[1])}) if back else datetime.fromisoformat(text).astimezone()
+        at = now - back if back is not None else datetime.fromisoformat(text).astimezone()
     except (ValueError, OverflowError) as error:
         raise CommandError(
             f"{option} {text}: neither a time like 2026-11-23T18:00 nor an age like 2h", REFUSED
@@ -109,6 +109,11 @@ def span(seconds: float) -> str:
             return f"{int(amount)} {unit}"
         amount /= size
     return f"{int(amount)} y"
+
+
+def money(cost: dict[str, str]) -> str:
+    """An amount of the API."""
+    return dollars(Decimal(cost["amount"]))
 
 
 def size(count: float) -> str:
