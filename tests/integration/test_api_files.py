@@ -13,8 +13,8 @@ import httpx2
 import pytest
 from PIL import Image
 
+from darkroom.stack.objects import ObjectStore
 from services.app import App, Client, RunApp
-from services.object_store import ObjectStoreServer
 
 SEEDED = {"seed": 7, "width": 700, "height": 400}
 
@@ -204,9 +204,7 @@ def test_our_own_link_starts_with_the_public_address(run_app: RunApp, sqlite_url
         assert client.get(f"{urlsplit(link).path}?{urlsplit(link).query}").status_code == 200
 
 
-def test_a_store_that_signs_makes_the_link_itself(
-    run_app: RunApp, sqlite_url: str, object_store: ObjectStoreServer
-) -> None:
+def test_a_store_that_signs_makes_the_link_itself(run_app: RunApp, sqlite_url: str, object_store: ObjectStore) -> None:
     bucket = object_store.new_bucket()
     options = object_store.options
     settings = {

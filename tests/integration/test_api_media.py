@@ -413,7 +413,7 @@ def test_twenty_callers_with_one_key_make_one_media(client: Client) -> None:
 
 def test_models_show_what_can_be_asked_for(idle: Client) -> None:
     models = {model["name"]: model for model in idle.get("/models").json()["items"]}
-    assert models.keys() == {"sketch", "dummy"}
+    assert {name for name, model in models.items() if model["usable"]} == {"sketch", "dummy"}
     assert [name for name, model in models.items() if model["default"]] == ["sketch"]
     assert idle.get("/models/dummy").json() == models["dummy"]
     assert models["dummy"]["parameters"]["properties"]["n"]["default"] == 1
@@ -421,3 +421,17 @@ def test_models_show_what_can_be_asked_for(idle: Client) -> None:
     missing = idle.get("/models/nothing")
     assert code_of(missing, 404) == "unknown_model"
     assert "dummy, sketch" in missing.json()["detail"]
+
+
+def test_a_model_without_its_key_says_so(idle: Client) -> None:
+    model = idle.get("/models/flux-schnell").json()
+    assert (model["usable"], model["problem"]) == (False, "REPLICATE_API_TOKEN is not set; FAL_KEY is not set")
+    replicate, fal = model["routes"]
+    assert (replicate["provider"], replicate["model"]) == ("replicate", "black-forest-labs/flux-schnell")
+    assert (replicate["problem"], replicate["weight"]) == ("REPLICATE_API_TOKEN is not set", None)
+    assert (replicate["price"]["per_picture"], replicate["price"]["currency"]) == ("0.003", "USD")
+    assert (fal["price"]["per_picture"], fal["price"]["per_megapixel"]) == (None, "0.003")
+    assert {"n", "seed", "aspect_ratio"} <= model["parameters"]["properties"].keys()
+    refused = idle.post("/media/generate", json={"prompt": "a fox", "model": "flux-schnell"})
+    assert code_of(refused, 422) == "unusable_model"
+    assert "REPLICATE_API_TOKEN is not set" in refused.json()["detail"]

@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection
 
-from darkroom.db import jobs
+from darkroom.db.positions import position
 from darkroom.engine.transitions import asking, leasing, reporting, submitting
 from darkroom.engine.transitions.base import Done
 from darkroom.media.model import Media, Submission
@@ -97,10 +97,10 @@ def test_a_job_that_was_given_back_stands_where_its_age_puts_it(store: Store) ->
 def test_the_place_in_the_queue_counts_those_that_go_first(store: Store) -> None:
     made = [submit(store, priority=n % 3) for n in range(12)]
     submit(store, lane="gpu", priority=9)
-    places = {it.id: store.run(lambda c, job=it.job_id: jobs.position(c, job)) for it in made}
+    places = {it.id: store.run(lambda c, job=it.job_id: position(c, job)) for it in made}
     order = claimed(store, 100)
     assert [places[media_id] for media_id in order] == list(range(12))
-    assert store.run(lambda c: jobs.position(c, made[0].job_id)) is None
+    assert store.run(lambda c: position(c, made[0].job_id)) is None
 
 
 def test_two_claims_in_one_transaction_share_the_queue(store: Store) -> None:

@@ -25,7 +25,8 @@ def wrong(findings: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 def test_nothing_is_wrong_with_an_empty_folder(free: Command) -> None:
     findings = free.good("doctor", "--json").json
     assert [finding["part"] for finding in findings] == [
-        "darkroom", "settings", "disk", "database", "storage", "models", "address",
+        "darkroom", "settings", "disk", "database", "storage", "models",
+        "account bfl", "account fal", "account openai", "account replicate", "address",
     ]  # fmt: skip
     assert wrong(findings) == {}
     assert "can be written" in free.good("doctor").out

@@ -180,16 +180,36 @@ def test_a_server_that_does_not_answer_is_told(darkroom: Command) -> None:
 
 def test_models_are_listed(command: Command) -> None:
     models = command.good("models", "--json").json["items"]
-    assert {model["name"] for model in models} == {"sketch", "dummy"}
+    assert [model["name"] for model in models[:2]] == ["sketch", "dummy"], "those that can be used come first"
+    assert [model["usable"] for model in models] == [True] * 2 + [False] * (len(models) - 2)
     assert [model["name"] for model in models if model["default"]] == ["sketch"]
     table = command.good("models").out
     assert "sketch" in table
-    assert "sketch:sketch" in table
+    assert "replicate, fal" in table
+    assert "REPLICATE_API_TOKEN is not set" in table
+    assert "$0.003 a picture" in table
+    usable = command.good("models", "--usable").out
+    assert "dummy" in usable
+    assert "flux" not in usable
+
+
+def test_a_model_without_its_key_is_shown_and_refused(remote: Command) -> None:
+    table = remote.good("models", "flux-schnell").out
+    for word in (
+        "replicate:black-forest-labs/flux-schnell",
+        "FAL_KEY is not set",
+        "$0.003 a megapixel",
+        "aspect_ratio",
+    ):
+        assert word in table
+    ended = remote("generate", "a fox", "-m", "flux-schnell")
+    assert ended.code == 2
+    assert "REPLICATE_API_TOKEN is not set" in ended.complaint
 
 
 def test_a_model_shows_its_parameters(remote: Command) -> None:
     table = remote.good("models", "sketch").out
-    for word in ("width", "integer, 16 to 4096", "png | jpeg | webp", "1024"):
+    for word in ("sketch:sketch", "width", "integer, 16 to 4096", "png | jpeg | webp", "1024"):
         assert word in table
     assert remote.good("models", "sketch", "--json").json["parameters"]["type"] == "object"
     ended = remote("models", "nonsense/../x")

@@ -14,9 +14,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from darkroom.db import media as media_rows
 from darkroom.db import tables
+from darkroom.db.clock import utc_now
 from darkroom.db.session import Database, open_database
 from darkroom.dispatch.embedded import EmbeddedDispatcher
-from darkroom.engine.lifecycle import Lifecycle, utc_now
+from darkroom.engine.lifecycle import Lifecycle
 from darkroom.engine.transitions import asking, leasing, reporting, submitting
 from darkroom.engine.transitions.base import Done
 from darkroom.engine.transitions.leasing import Task
@@ -88,7 +89,7 @@ class Site:
 
     async def see_through(self, task: Task) -> None:
         try:
-            await self.lifecycle.accept(task, provider="dummy", ref="r")
+            await self.lifecycle.accept(task, account="dummy", route="dummy:dummy", ref="r")
             await self.lifecycle.progress(task, 1, 2, milestone=True)
             await self.end(task)
         except LeaseLost:

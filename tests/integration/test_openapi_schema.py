@@ -27,8 +27,11 @@ def test_the_calls_are_those_of_the_design(schema: dict[str, Any]) -> None:
         ("POST", "/media/generate"), ("GET", "/media/{media_id}"), ("GET", "/media/status/{job_id}"),
         ("GET", "/media/jobs/{job_id}/status"), ("GET", "/media/{media_id}/jobs"), ("GET", "/media/{media_id}/logs"),
         ("GET", "/media/content/{media_id}"), ("GET", "/media/{media_id}/files/{index}"), ("GET", "/media"),
+        ("GET", "/media/{media_id}/events"), ("GET", "/media/events"),
         ("POST", "/media/{media_id}/cancel"), ("POST", "/media/{media_id}/retry"), ("DELETE", "/media/{media_id}"),
         ("GET", "/models"), ("GET", "/models/{name}"), ("GET", "/healthz"), ("GET", "/readyz"),
+        ("GET", "/metrics"), ("GET", "/lanes"), ("POST", "/lanes/{name}/pause"), ("POST", "/lanes/{name}/resume"),
+        ("GET", "/accounts"), ("POST", "/accounts/{name}/reset"), ("GET", "/costs"),
     }  # fmt: skip
     assert schema["openapi"].startswith("3.1")
 
@@ -42,7 +45,7 @@ def test_every_error_is_declared_as_a_problem(schema: dict[str, Any]) -> None:
         if path.startswith("/media"):
             assert {"422", "503"} <= errors.keys(), path
         for status, answer in errors.items():
-            assert ("Retry-After" in answer.get("headers", {})) == (status == "503"), (path, status)
+            assert ("Retry-After" in answer.get("headers", {})) == (status in ("429", "503")), (path, status)
             if (method, path, status) != REPORT:
                 assert answer["content"] == PROBLEM, (path, status)
 
@@ -91,6 +94,8 @@ def test_answers_suit_their_schemas(sqlite_app: App, schema: dict[str, Any]) -> 
             "/models": "/models",
             "/models/sketch": "/models/{name}",
             "/readyz": "/readyz",
+            "/accounts": "/accounts",
+            "/costs": "/costs",
         }.items():
             declared = schema["paths"][template]["get"]["responses"]["200"]["content"]["application/json"]["schema"]
             jsonschema_rs.validate({**declared, "components": schema["components"]}, client.get(path).json())

@@ -5,7 +5,8 @@
 
 import os
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -25,8 +26,8 @@ from hypothesis.stateful import (
 from sqlalchemy import Connection
 
 from darkroom.db import logs as stories
-from darkroom.engine.transitions import asking, leasing, reporting, submitting
-from darkroom.engine.transitions.base import Done, Report
+from darkroom.engine.transitions import asking, lanes, leasing, reporting, submitting
+from darkroom.engine.transitions.base import Done
 from darkroom.errors import (
     Conflict,
     IdempotencyMismatch,
@@ -38,7 +39,7 @@ from darkroom.errors import (
 )
 from darkroom.media.events import MediaEvent, Progressed, Stored
 from darkroom.media.model import Failure, File, Media, Submission
-from darkroom.media.policy import Backoff, GiveUp, RetryAt, after_failure
+from darkroom.media.policy import Backoff, GiveUp, RetryAt, Tried, after_failure
 from darkroom.media.states import ENDED, LEGAL, LEGAL_JOB, RETRYABLE, JobState, Status
 from services.life import Job, Store, Tables, Wanted, check_rules, clear, open_store, read_tables
 
@@ -87,12 +88,24 @@ LANE = st.sampled_from(["default", "default", "default", "gpu"])
 Wish = tuple[str | None, str | None, str, int, int, str]
 submissions = st.tuples(
     st.sampled_from([None, None, "key-a", "key-b"]),
-    st.sampled_from([None, "owner"]),
+    st.sampled_from([None, "ann", "zoe"]),
     st.sampled_from(["a cat", "a dog"]),
     st.integers(-1, 1),
     st.integers(1, 3),
     LANE,
 )
+
+
+def in_turns(due: list[Job], turns: Mapping[int, str]) -> list[Job]:
+    """The order in which jobs are served: by priority, then round by round, from the owner who comes after the last."""
+    rounds: Counter[tuple[int, str]] = Counter()
+    places = []
+    for job in sorted(due, key=lambda it: (it.run_at, it.id)):
+        owner = job.media.owner or ""
+        later = owner <= turns.get(job.priority, "")
+        places.append((-job.priority, rounds[job.priority, owner], later, owner, job))
+        rounds[job.priority, owner] += 1
+    return [job for *_, job in sorted(places, key=lambda it: it[:-1])]
 
 
 class Machine(RuleBasedStateMachine):
@@ -108,6 +121,8 @@ class Machine(RuleBasedStateMachine):
         self.keys: dict[tuple[str | None, str], tuple[UUID, str]] = {}
         self.trash: set[str] = set()
         self.claimed: list[Job] = []
+        self.turns: dict[str, dict[int, str]] = {lane: {} for lane in LANES}
+        self.paused: set[str] = set()
         self.seen: Tables | None = None
 
     @initialize(wishes=st.lists(submissions, min_size=2, max_size=5))
@@ -146,10 +161,13 @@ class Machine(RuleBasedStateMachine):
     @rule(wishes=st.lists(st.tuples(st.sampled_from(WORKERS), LANE, st.integers(1, 3)), min_size=1, max_size=3))
     def claim(self, wishes: list[tuple[str, str, int]]) -> None:
         answers = self.make(
-            leasing.claim, [leasing.Claim(lane, most, who, self.now, LEASE) for who, lane, most in wishes]
+            leasing.claim,
+            [leasing.Claim(lane, most, who, self.now, LEASE, turns=self.turns[lane]) for who, lane, most in wishes],
         )
         for (who, lane, most), answer in zip(wishes, answers, strict=True):
-            self._claimed(who, self._due(lane)[:most], answer)
+            served = in_turns(self._due(lane), self.turns[lane])[:most]
+            self._claimed(who, served, answer)
+            self.turns[lane] = self.turns[lane] | {job.priority: job.media.owner or "" for job in served}
 
     @precondition(lambda self: self.accepted)
     @rule(which=media_in(Status.IN_QUEUE), who=st.sampled_from(WORKERS))
@@ -161,7 +179,14 @@ class Machine(RuleBasedStateMachine):
         (answer,) = self.make(leasing.claim, [leasing.Claim(lane, 2, who, self.now, LEASE, only=one)])
         self._claimed(who, [job for job in self._due(lane) if job.media.id == one], answer)
 
+    @rule(lane=LANE, paused=st.booleans())
+    def hold(self, lane: str, paused: bool) -> None:
+        self.make(lanes.hold, [lanes.Hold(lane, self.now, paused, here=True)])
+        self.paused = self.paused | {lane} if paused else self.paused - {lane}
+
     def _due(self, lane: str) -> list[Job]:
+        if lane in self.paused:
+            return []
         due = [it.live for it in self.media.values() if it.status is Status.IN_QUEUE and it.live.lane == lane]
         return sorted((job for job in due if job.run_at <= self.now), key=lambda it: (-it.priority, it.run_at, it.id))
 
@@ -215,7 +240,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.claimed)
     @rule(who=CLAIMED, ref=st.sampled_from(["r-1", "r-2"]))
     def accept(self, who: list[Job], ref: str) -> None:
-        items = [reporting.Accept(job.id, self.now, job.media.id, "dummy", ref) for job in who]
+        items = [reporting.Accept(job.id, self.now, job.media.id, "dummy", ref, "dummy:dummy") for job in who]
         for job, answer in zip(who, self.make(reporting.accept, items), strict=True):
             if self._passes_the_fence(job, answer):
                 job.provider, job.ref = "dummy", ref
@@ -260,10 +285,9 @@ class Machine(RuleBasedStateMachine):
                 self._after(job, item.decision, item.failure.code, answer.events)
 
     def _fail(self, job: Job, error: Exception, rng: random.Random) -> reporting.Fail:
-        decision = after_failure(
-            error, number=job.number, tries=job.tries_seen, max_tries=job.media.max_tries, now=self.now,
-            backoff=BACKOFF, rng=rng,
-        )  # fmt: skip
+        tried = Tried(job.number, job.tries_seen, job.media.max_tries, "dummy:dummy", ["dummy:dummy"])
+        patience = timedelta(days=1)
+        decision = after_failure(error, tried, now=self.now, backoff=BACKOFF, rng=rng, patience=patience)
         failure = Failure(getattr(error, "code", "crashed"), str(error), retryable=True, traceback="Traceback...")
         return reporting.Fail(job.id, self.now, "dummy", failure, decision)
 
@@ -279,7 +303,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.letting_go)
     @rule(who=picked(lambda it: it.letting_go))
     def let_go(self, who: list[Job]) -> None:
-        answers = self.make(reporting.let_go, [Report(job.id, self.now) for job in who])
+        answers = self.make(reporting.let_go, [reporting.LetGo(job.id, self.now) for job in who])
         for job, answer in zip(who, answers, strict=True):
             if self._ends(job, JobState.CANCELLED, answer):
                 self._cancelled(job)
@@ -301,12 +325,14 @@ class Machine(RuleBasedStateMachine):
             it = self._found(one, answer, {Status.IN_QUEUE, Status.PROCESSING})
             if it is None:
                 continue
-            if it.live.state is JobState.QUEUED:
+            if it.live.state is JobState.QUEUED and it.live.ref is None:
                 it.live.state = JobState.CANCELLED
                 self._cancelled(it.live)
-            else:
-                it.live.asked = it.live.asked or self.now
-                it.story.append("cancel_requested")
+                continue
+            if it.live.state is JobState.QUEUED:  # somebody must tell the backend
+                it.live.run_at = self.now
+            it.live.asked = it.live.asked or self.now
+            it.story.append("cancel_requested")
 
     @precondition(lambda self: self.accepted)
     @rule(which=media_in(*RETRYABLE))
@@ -341,7 +367,9 @@ class Machine(RuleBasedStateMachine):
             job.state, job.error = JobState.LOST, "worker_lost"
             job.media.story.append("lost")
             spent = job.media.tries + 1 >= job.media.max_tries
-            decision = GiveUp() if spent else RetryAt(self.now, counts=True)
+            lost = sum(each.state is JobState.LOST for each in job.media.jobs)
+            goes_on = job.ref is not None and (job.asked is not None or lost <= leasing.LOST_WITH_A_REF)
+            decision = GiveUp() if spent and not goes_on else RetryAt(self.now, counts=not spent)
             self._after(job, decision, "worker_lost", answer.events, resumes=True)
 
     def _lapsed(self, job: Job) -> bool:
@@ -377,7 +405,7 @@ class Machine(RuleBasedStateMachine):
     def _after(
         self, job: Job, decision: Any, code: str | None, events: Sequence[MediaEvent], *, resumes: bool = False
     ) -> None:
-        if job.asked is not None:
+        if job.asked is not None and not (resumes and isinstance(decision, RetryAt) and job.ref is not None):
             self._cancelled(job)
             return
         it = job.media
@@ -396,7 +424,7 @@ class Machine(RuleBasedStateMachine):
         last = it.live
         new = Job(queued.job_id, it, last.number + 1, run_at, last.lane, last.priority)
         if resumed is not None:
-            new.provider, new.ref = resumed.provider, resumed.ref
+            new.provider, new.ref, new.asked = resumed.provider, resumed.ref, resumed.asked
         it.jobs.append(new)
         it.status, it.next_run = Status.IN_QUEUE, run_at
         it.story.append("queued")
@@ -461,6 +489,8 @@ class Machine(RuleBasedStateMachine):
     # And at the end nobody is forgotten
 
     def teardown(self) -> None:
+        for lane in LANES:
+            self.hold(lane, paused=False)
         for round_ in range(40):
             self.now += LEASE + timedelta(seconds=1)
             self.lose(100)

@@ -16,12 +16,12 @@ import pytest
 from obstore.store import LocalStore, MemoryStore
 
 from darkroom.errors import MissingObject, StorageUnavailable
+from darkroom.stack.objects import ObjectStore
 from darkroom.storage.base import Storage
 from darkroom.storage.folder import FolderStorage
 from darkroom.storage.keys import CHUNK
 from darkroom.storage.objects import ObjectStorage
 from darkroom.storage.registry import open_storage
-from services.object_store import ObjectStoreServer
 
 pytestmark = pytest.mark.anyio
 
@@ -74,7 +74,7 @@ def _open(request: pytest.FixtureRequest, tmp_path: Path) -> Storage:
         case "memory":  # for the stores that do read a range as a range, which rclone does not
             return ObjectStorage(MemoryStore(), location="memory")
         case kind:
-            server: ObjectStoreServer = request.getfixturevalue("object_store")
+            server: ObjectStore = request.getfixturevalue("object_store")
             prefix = "/deep/prefix" if kind == "s3-prefix" else ""
             return open_storage(f"s3://{server.new_bucket()}{prefix}", options=server.options)
 
@@ -244,13 +244,13 @@ async def test_a_store_that_works_passes_its_check_and_keeps_nothing_of_it(stora
 
 
 @pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[ObjectStoreServer]:
-    with ObjectStoreServer(tmp_path / "buckets") as server:
+def own_server(tmp_path: Path) -> Iterator[ObjectStore]:
+    with ObjectStore(tmp_path / "buckets") as server:
         yield server
 
 
 @pytest.fixture
-async def bucket(object_store: ObjectStoreServer) -> Storage:
+async def bucket(object_store: ObjectStore) -> Storage:
     return open_storage(f"s3://{object_store.new_bucket()}/pictures", options=object_store.options)
 
 
@@ -307,7 +307,7 @@ async def every_call_fails(storage: Storage) -> list[str]:
     return said
 
 
-async def test_wrong_credentials_are_named_and_not_repeated(object_store: ObjectStoreServer) -> None:
+async def test_wrong_credentials_are_named_and_not_repeated(object_store: ObjectStore) -> None:
     secret = "this-is-not-the-right-secret"
     options = object_store.options | {"secret_access_key": secret}
     storage = open_storage(f"s3://{object_store.new_bucket()}", options=options)
@@ -319,14 +319,14 @@ async def test_wrong_credentials_are_named_and_not_repeated(object_store: Object
         assert "Debug source" not in said
 
 
-async def test_a_missing_bucket_is_no_missing_picture(object_store: ObjectStoreServer) -> None:
+async def test_a_missing_bucket_is_no_missing_picture(object_store: ObjectStore) -> None:
     storage = open_storage("s3://never-made/x", options=object_store.options)
 
     for said in await every_call_fails(storage):
         assert "the bucket does not exist" in said
 
 
-async def test_a_server_that_is_down_is_known_soon_and_comes_back(own_server: ObjectStoreServer) -> None:
+async def test_a_server_that_is_down_is_known_soon_and_comes_back(own_server: ObjectStore) -> None:
     storage = open_storage(f"s3://{own_server.new_bucket()}", options=own_server.options)
     await storage.put(KEY, b"before", content_type="image/png")
 
@@ -356,7 +356,7 @@ async def test_a_silent_server_is_given_up_on() -> None:
 
 
 async def test_credentials_come_from_the_environment(
-    object_store: ObjectStoreServer, monkeypatch: pytest.MonkeyPatch
+    object_store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", object_store.endpoint)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", object_store.access_key_id)
@@ -365,7 +365,7 @@ async def test_credentials_come_from_the_environment(
     await open_storage(f"s3://{object_store.new_bucket()}").check()
 
 
-async def test_a_store_below_a_prefix_sees_nothing_else(object_store: ObjectStoreServer) -> None:
+async def test_a_store_below_a_prefix_sees_nothing_else(object_store: ObjectStore) -> None:
     name = object_store.new_bucket()
     whole = open_storage(f"s3://{name}", options=object_store.options)
     inner = open_storage(f"s3://{name}/in/here/", options=object_store.options)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -20,7 +20,7 @@ from darkroom.errors import NotFound, Transient
 from darkroom.media.model import Request
 from darkroom.media.states import ENDED, JobState, Status
 from darkroom.providers import registry
-from darkroom.providers.base import Accepted, Capabilities, Event, Finished, Produced
+from darkroom.providers.base import NO_OPTIONS, Accepted, Capabilities, Event, Finished, Options, Produced, Provider
 from darkroom.providers.dummy import _gradient
 from darkroom.settings import Lane, Model, Retry, Route, Settings
 from darkroom.storage.folder import FolderStorage
@@ -47,10 +47,10 @@ pytestmark = pytest.mark.anyio
 PICTURE = _gradient(8, 8)
 
 
-class Scripted:
+class Scripted(Provider):
     """A provider that plays what the test gives it, and remembers what it was asked."""
 
-    capabilities: Final = Capabilities(resumes=True, cancels=True)
+    capabilities = Capabilities(resumes=True, cancels=True)
 
     def __init__(self) -> None:
         self.play: Callable[[Request, str | None], AsyncIterator[Event]] = picture
@@ -63,7 +63,7 @@ class Scripted:
     def describe(self, model: str) -> str:
         return "as the test says"
 
-    def schema(self, model: str) -> dict[str, Any]:
+    def schema(self, model: str, options: Options = NO_OPTIONS) -> dict[str, Any]:
         return {"type": "object", "properties": {"n": {"type": "integer", "default": 1}}}
 
     async def generate(self, request: Request, *, resume: str | None) -> AsyncIterator[Event]:
@@ -79,9 +79,6 @@ class Scripted:
 
     async def cancel(self, ref: str) -> None:
         self.cancelled.append(ref)
-
-    async def aclose(self) -> None:
-        pass
 
 
 async def picture(request: Request, resume: str | None) -> AsyncIterator[Event]:
@@ -780,5 +777,14 @@ async def test_a_media_in_a_lane_that_is_not_configured_any_more_is_made_all_the
     async with open_engine(settings) as engine:
         media_id = await submit(engine, model="slow")
     models = {**settings.models, "slow": settings.models["slow"].model_copy(update={"lane": "default"})}
-    async with working(settings, lanes={"default": Lane()}, models=models) as engine:
-        assert (await ended(engine, media_id)).status is Status.COMPLETED
+    async with open_engine(settings.model_copy(update={"lanes": {"default": Lane()}, "models": models})) as engine:
+        now = [datetime.now(UTC)]
+        engine.lifecycle.now = lambda: now[0]
+        await engine.janitor.round()
+        now[0] += timedelta(minutes=9)  # other processes may have it: a rolling restart
+        await engine.janitor.round()
+        assert (await engine.queries.jobs(media_id))[0].lane == "gpu"
+        now[0] += timedelta(minutes=2)
+        await engine.janitor.round()
+        async with engine.working():
+            assert (await ended(engine, media_id)).status is Status.COMPLETED

@@ -21,16 +21,18 @@ from services.needs import missing
 LOCAL = "postgresql://postgres@127.0.0.1:5432/postgres"
 
 
-def _execute(url: str, *statements: str) -> None:
-    async def run() -> None:
-        connection = await asyncpg.connect(url, timeout=10)
-        try:
-            for statement in statements:
-                await connection.execute(statement)
-        finally:
-            await connection.close()
+async def execute(url: str, *statements: str) -> None:
+    """Have a PostgreSQL do something outside of any transaction."""
+    connection = await asyncpg.connect(url, timeout=10)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
 
-    asyncio.run(run())
+
+def _execute(url: str, *statements: str) -> None:
+    asyncio.run(execute(url, *statements))
 
 
 def _answers(url: str) -> bool:
@@ -66,7 +68,7 @@ def postgres_template(postgres_server: str) -> Iterator[str]:
     """The name of a database with the schema in it, to copy from."""
     name = f"darkroom_template_{uuid4().hex[:12]}"
     _execute(postgres_server, f"CREATE DATABASE {name}")
-    migrate(_address(postgres_server, name))
+    migrate(address(postgres_server, name))
     yield name
     _execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -76,7 +78,7 @@ def postgres_url(postgres_server: str, postgres_template: str) -> Iterator[str]:
     """A fresh database with the schema, on a real PostgreSQL."""
     name = f"darkroom_test_{uuid4().hex[:12]}"
     _execute(postgres_server, f"CREATE DATABASE {name} TEMPLATE {postgres_template}")
-    yield _address(postgres_server, name)
+    yield address(postgres_server, name)
     _execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
@@ -85,7 +87,7 @@ def empty_postgres_url(postgres_server: str) -> Iterator[str]:
     """A fresh database without anything in it."""
     name = f"darkroom_empty_{uuid4().hex[:12]}"
     _execute(postgres_server, f"CREATE DATABASE {name}")
-    yield _address(postgres_server, name)
+    yield address(postgres_server, name)
     _execute(postgres_server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
@@ -115,6 +117,7 @@ def migrate(url: str) -> None:
     asyncio.run(run())
 
 
-def _address(server: str, name: str) -> str:
+def address(server: str, name: str) -> str:
+    """The address of a database on a server."""
     base, _, query = server.partition("?")
     return f"{base.rpartition('/')[0]}/{name}" + (f"?{query}" if query else "")

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, create_engine, delete, event, select, text
 from sqlalchemy.pool import StaticPool
 
 from darkroom.db.session import open_database
-from darkroom.db.tables import files, jobs, logs, media, metadata, trash
+from darkroom.db.tables import files, jobs, lanes, logs, media, metadata, trash
 from darkroom.media.states import ENDED, JobState, Status
 
 R = TypeVar("R")
@@ -32,7 +32,7 @@ class Store(Protocol):
 
 def clear(store: Store) -> None:
     """Forget everything."""
-    store.run(lambda connection: [connection.execute(delete(table)) for table in (trash, media)])
+    store.run(lambda connection: [connection.execute(delete(table)) for table in (trash, media, lanes)])
 
 
 class InMemory:
@@ -192,22 +192,32 @@ def read_tables(connection: Connection) -> Tables:
 
 def check_rules(now: Tables) -> None:
     """What holds of the tables at any time, whatever happened."""
-    live = {Status.IN_QUEUE: [JobState.QUEUED], Status.PROCESSING: [JobState.RUNNING]}
-    histories: dict[UUID, list[dict[str, Any]]] = {}
-    for job in sorted(now.jobs.values(), key=lambda it: it["number"]):
-        histories.setdefault(job["media_id"], []).append(job)
-    for media_id, row in now.media.items():
-        history = histories[media_id]
-        assert [job["number"] for job in history] == list(range(1, len(history) + 1))
-        unended = [job["state"] for job in history if job["state"] in {JobState.QUEUED, JobState.RUNNING}]
-        assert unended == live.get(row["status"], [])
-        assert now.jobs[row["job_id"]] == history[-1]
-        assert 0 <= row["tries"] <= row["max_tries"]
-        assert (media_id in now.files) == (row["status"] is Status.COMPLETED)
-        assert now.stories[media_id].count("completed") == (row["status"] is Status.COMPLETED)
+    for media_id, history in histories(now).items():
+        check_media(now, media_id, history)
     for job_id, job in now.jobs.items():
         prefix = f"{job['media_id']}/{job_id}/"
         if job["state"] is JobState.SUCCEEDED:
             assert prefix not in now.trash
         elif job_id in now.ran and job["state"] is not JobState.RUNNING:
             assert prefix in now.trash
+
+
+def histories(now: Tables) -> dict[UUID, list[dict[str, Any]]]:
+    """The jobs of each media, in order."""
+    found: dict[UUID, list[dict[str, Any]]] = {media_id: [] for media_id in now.media}
+    for job in sorted(now.jobs.values(), key=lambda it: it["number"]):
+        found[job["media_id"]].append(job)
+    return found
+
+
+def check_media(now: Tables, media_id: UUID, history: list[dict[str, Any]]) -> None:
+    """What holds of a media and its jobs at any time."""
+    row = now.media[media_id]
+    live = {Status.IN_QUEUE: [JobState.QUEUED], Status.PROCESSING: [JobState.RUNNING]}
+    assert [job["number"] for job in history] == list(range(1, len(history) + 1))
+    unended = [job["state"] for job in history if job["state"] in {JobState.QUEUED, JobState.RUNNING}]
+    assert unended == live.get(row["status"], [])
+    assert now.jobs[row["job_id"]] == history[-1]
+    assert 0 <= row["tries"] <= row["max_tries"]
+    assert (media_id in now.files) == (row["status"] is Status.COMPLETED)
+    assert now.stories[media_id].count("completed") == (row["status"] is Status.COMPLETED)

@@ -12,6 +12,7 @@ from darkroom.cli.generate import as_pair
 from darkroom.cli.models import kind
 from darkroom.cli.saving import LONGEST_SLUG, slug
 from darkroom.cli.waiting import describe
+from darkroom.media.ages import as_age
 
 
 @pytest.mark.parametrize(
@@ -119,3 +120,21 @@ def test_a_parameter_is_described_in_a_few_words(rule: dict[str, Any], words: st
 def test_the_bar_says_how_many_go_first() -> None:
     assert describe({"status": "IN_QUEUE", "queue_position": 3}) == "IN_QUEUE, 3 before it"
     assert describe({"status": "PROCESSING", "queue_position": None}) == "PROCESSING"
+
+
+@pytest.mark.parametrize(
+    ("amount", "words"),
+    [("0", "$0.00"), ("0.5", "$0.50"), ("0.003", "$0.003"), ("1234.5", "$1,234.50"), ("0.000001", "$0.000001")],
+)
+def test_an_amount_is_shown_to_the_cent_or_as_finely_as_it_is_known(amount: str, words: str) -> None:
+    assert shown.money({"amount": amount, "currency": "USD"}) == words
+
+
+@pytest.mark.parametrize(("text", "hours"), [("90m", 1.5), ("24h", 24), ("7d", 168), ("4w", 672), (" 2 h ", 2)])
+def test_an_age_is_a_number_and_a_unit(text: str, hours: float) -> None:
+    assert as_age(text) == timedelta(hours=hours)
+
+
+@pytest.mark.parametrize("text", ["", "7", "d", "-7d", "7 years", "1h30m", "1.5h"])
+def test_what_is_no_age_is_none(text: str) -> None:
+    assert as_age(text) is None

@@ -29,8 +29,13 @@ MAY_IMPORT: dict[str, set[str]] = {
         "engine", "security", "db", "providers", "storage", "dispatch", "events", "imaging",
         "settings", "telemetry", *DOMAIN,
     },
+    "stack": {"errors"},
+    "celery_app": {"wiring", "api", "engine", "dispatch.queues", "settings", "telemetry", *DOMAIN},
     "asgi": {"wiring", "api", "engine", "settings", "telemetry"},
-    "cli": {"asgi", "wiring", "api", "engine", "db", "settings", "settings_reference", "telemetry", *DOMAIN},
+    "cli": {
+        "asgi", "celery_app", "stack", "wiring", "api", "engine", "db", "settings", "settings_reference", "telemetry",
+        *DOMAIN,
+    },
     "__main__": {"cli"},
 }  # fmt: skip
 FRAMEWORKS = {"sqlalchemy", "fastapi", "starlette", "pydantic", "structlog", "obstore", "PIL", "numpy", "asyncio"}
@@ -92,11 +97,12 @@ def test_only_the_settings_read_the_environment() -> None:
 def test_only_the_lifecycle_makes_transitions(graph: grimp.ImportGraph) -> None:
     importers = {
         importer
-        for module in ("submitting", "leasing", "asking", "reporting")
+        for module in ("submitting", "beginning", "leasing", "asking", "reporting", "lanes")
         for importer in graph.find_modules_that_directly_import(f"darkroom.engine.transitions.{module}")
     }
-    # runner and worker build the reports that the lifecycle writes
-    assert importers <= {"darkroom.engine.lifecycle", "darkroom.engine.runner", "darkroom.engine.worker"}
+    # runner, ways and worker build the reports that the lifecycle writes
+    builders = {"runner", "ways", "worker"}
+    assert importers <= {f"darkroom.engine.{name}" for name in ("lifecycle", *builders)}
 
 
 def test_only_the_media_table_module_assigns_a_status() -> None:

@@ -21,17 +21,34 @@ def milliseconds(of: UUID) -> int:
     return of.int >> 80
 
 
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
 def test_ids_of_a_process_grow() -> None:
-    made = [new_id() for _ in range(20_000)]
+    made = [new_id(now()) for _ in range(20_000)]
     assert made == sorted(made)
     assert len(set(made)) == len(made)
+
+
+def test_ids_of_one_moment_grow_too() -> None:
+    at = now()
+    made = [new_id(at) for _ in range(20_000)]
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+
+
+@given(times, times)
+def test_ids_sort_like_the_times_they_were_made_at_whichever_came_first(one: datetime, other: datetime) -> None:
+    first, second = new_id(one), new_id(other)
+    assert one == other or (first < second) == (one < other)
 
 
 def test_ids_of_several_threads_are_all_different_and_grow_in_each() -> None:
     made: list[list[UUID]] = [[] for _ in range(4)]
 
     def make(into: list[UUID]) -> None:
-        into.extend(new_id() for _ in range(5_000))
+        into.extend(new_id(now()) for _ in range(5_000))
 
     threads = [threading.Thread(target=make, args=(into,)) for into in made]
     for thread in threads:
@@ -44,14 +61,14 @@ def test_ids_of_several_threads_are_all_different_and_grow_in_each() -> None:
 
 def test_an_id_is_a_uuid_of_version_7_made_now() -> None:
     before = time.time_ns() // 1_000_000
-    made = new_id()
+    made = new_id(now())
     after = time.time_ns() // 1_000_000
     assert (made.version, made.variant) == (7, RFC_4122)
     assert before <= milliseconds(made) <= after
 
 
 def test_ids_sort_the_same_as_text_as_bytes_and_as_numbers() -> None:
-    made = [new_id() for _ in range(1000)]
+    made = [new_id(now()) for _ in range(1000)]
     assert sorted(made, key=str) == sorted(made, key=lambda it: it.bytes) == sorted(made)
     assert sorted(made, key=lambda it: it.hex) == sorted(made)
 
@@ -72,10 +89,11 @@ def test_bounds_sort_like_their_times(one: datetime, other: datetime) -> None:
 
 def test_an_id_lies_between_the_bounds_around_it() -> None:
     before = datetime.now(UTC)
-    made = new_id()
+    made = new_id(now())
     after = datetime.now(UTC) + timedelta(milliseconds=1)
     assert first_id_at(before) <= made < first_id_at(after)
 
 
 def test_a_time_before_all_ids_is_below_all_of_them() -> None:
-    assert first_id_at(datetime(1950, 1, 1, tzinfo=UTC)) <= first_id_at(datetime(1970, 1, 1, tzinfo=UTC)) < new_id()
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    assert first_id_at(datetime(1950, 1, 1, tzinfo=UTC)) <= first_id_at(epoch) < new_id(now())

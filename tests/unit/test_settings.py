@@ -11,6 +11,7 @@ import pytest
 from pydantic import ValidationError
 
 from darkroom.settings import Lane, Route, Settings, SettingsError, load
+from darkroom.settings.models import starter
 
 SECRET = "hunter2-hunter2-hunter2"
 
@@ -51,7 +52,7 @@ def test_nothing_set_gives_a_service_on_loopback_with_everything_in_one_folder(l
     assert settings.database == f"sqlite:///{tmp_path}/darkroom-data/darkroom.db"
     assert settings.storage == f"file://{tmp_path}/darkroom-data/files"
     assert settings.links_start_with == "http://127.0.0.1:8000"
-    assert set(settings.models) == {"sketch", "dummy"}
+    assert set(settings.models) == {"sketch", "dummy", *starter().models}
     assert settings.default_model == "sketch"
     assert settings.lanes == {"default": Lane(concurrency=16)}
     assert not settings.allow_unauthenticated
@@ -195,13 +196,13 @@ def test_an_address_that_others_reach_is_refused_unless_allowed(load_from: Loade
 def test_declared_models_join_the_built_in_ones_and_replace_their_namesake(load_from: Loader):
     toml = '[models.flux]\nroutes = [{provider = "dummy"}]\n[models.sketch]\nroutes = [{provider = "dummy"}]\n'
     models = load_from(toml).models
-    assert set(models) == {"sketch", "dummy", "flux"}
+    assert set(models) == {"sketch", "dummy", "flux", *starter().models}
     assert models["sketch"].routes == [Route(provider="dummy")]
 
 
 def test_built_in_models_can_be_left_out(load_from: Loader):
-    toml = 'builtin_models = false\ndefault_model = "flux"\n[models.flux]\nroutes = [{provider = "dummy"}]\n'
-    assert set(load_from(toml).models) == {"flux"}
+    toml = 'default_model = "flux"\n[models.flux]\nroutes = [{provider = "dummy"}]\n'
+    assert set(load_from(toml, BUILTIN_MODELS="no", STARTER_MODELS="no").models) == {"flux"}
 
 
 def test_words_from_a_list_may_be_in_capitals(load_from: Loader):
@@ -225,7 +226,7 @@ def test_settings_are_frozen(load_from: Loader):
 
 # What is wrong
 
-ROUTES = "a list of 1 or more items, each item a table of provider, model"
+ROUTES = "a list of 1 or more items, each item a table of provider, model, weight, price, options"
 UNKNOWN = "there is no such setting; did you mean"
 ROUTE = 'routes = [{provider = "dummy"}]\n'
 
@@ -271,9 +272,12 @@ ROUTE = 'routes = [{provider = "dummy"}]\n'
             {"MODELS__FLUX__ROUTES": '[{"provider": ""}]'},
             'DARKROOM_MODELS__FLUX__ROUTES, [0].provider = "": must be text of 1 to 300 characters',
         ),
-        ({"DEFAULT_MODEL": "flux"}, 'DARKROOM_DEFAULT_MODEL="flux": must be one of the models (dummy, sketch)'),
         (
-            {"BUILTIN_MODELS": "no"},
+            {"DEFAULT_MODEL": "flux", "STARTER_MODELS": "no"},
+            'DARKROOM_DEFAULT_MODEL="flux": must be one of the models (dummy, sketch)',
+        ),
+        (
+            {"BUILTIN_MODELS": "no", "STARTER_MODELS": "no"},
             'DARKROOM_DEFAULT_MODEL, by default "sketch": must be one of the models (none is declared)',
         ),
         ({"SECRET": "short"}, "DARKROOM_SECRET: must be secret text of 16 or more characters"),
@@ -441,3 +445,22 @@ def test_loading_imports_neither_the_web_nor_the_database(tmp_path: Path):
     program = f"import sys, darkroom.settings as s; s.load({{}}); print(*{heavy} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+# Keys
+
+
+def test_keys_are_found_under_their_vendors_names_and_those_that_an_account_names(load_from: Loader, tmp_path: Path):
+    (tmp_path / ".env").write_text("FAL_KEY=from-dotenv\nEU_KEY=eu\nREPLICATE_API_TOKEN=weaker\n")
+    toml = '[accounts.eu]\nprovider = "openai"\nkey_from = "EU_KEY"\n[accounts.openai]\nconcurrency = 2\n'
+    (tmp_path / "darkroom.toml").write_text(toml)
+    environ = {"REPLICATE_API_TOKEN": "r8", "OPENAI_API_KEY": "sk", "DARKROOM_ACCOUNTS__OPENAI__KEY": "ours"}
+    accounts = load(environ, tmp_path).accounts
+    found = {name: account.key.get_secret_value() for name, account in accounts.items() if account.key}
+    assert found == {"replicate": "r8", "openai": "ours", "fal": "from-dotenv", "eu": "eu"}
+    assert accounts["openai"].concurrency == 2
+
+
+def test_a_key_is_never_shown(tmp_path: Path):
+    settings = load({"REPLICATE_API_TOKEN": "r8_very_secret"}, tmp_path)
+    assert "r8_very_secret" not in f"{settings!r} {settings} {settings.model_dump_json()}"

@@ -2,6 +2,8 @@
 
 import asyncio
 import io
+import json
+import os
 import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -351,3 +353,38 @@ def test_the_ends_of_the_ranges_are_allowed(valid: Callable[..., bool]) -> None:
     assert valid({})
     assert valid({"n": 64, "seed": 0, "width": 1, "height": 4096, "delay": 3600, "steps": 1000})
     assert valid({"error_rate": 1, "fail_first": 0, "retry_after": 0, "resumable": True, "error": "bomb"})
+
+
+def told(journal: Path) -> list[str]:
+    return [json.loads(line)["what"] for line in journal.read_text().splitlines()]
+
+
+async def test_its_journal_has_a_line_for_each_thing_it_did(tmp_path: Path):
+    provider = Dummy(journal=tmp_path / "journal")
+    began, asked = time.time(), request(n=2, steps=1, resumable=True)
+    await run(provider, asked)
+    assert told(tmp_path / "journal") == [
+        "started", "accepted", "progress", "produced", "produced", "finished", "ended",
+    ]  # fmt: skip
+    lines = [json.loads(line) for line in (tmp_path / "journal").read_text().splitlines()]
+    assert {(line["media_id"], line["job_id"], line["pid"]) for line in lines} == {
+        (str(asked.media_id), str(asked.job_id), os.getpid())
+    }
+    assert began <= lines[0]["at"] <= lines[-1]["at"] <= time.time()
+    await provider.aclose()
+
+
+async def test_its_journal_says_when_a_call_was_broken_off(tmp_path: Path):
+    provider = Dummy(journal=tmp_path / "journal")
+    ref, rest = await accept(provider, request(resumable=True, delay=3600))
+    await asyncio.sleep(0)  # let it begin to wait
+    rest.cancel()
+    await asyncio.wait([rest])
+    await provider.cancel(ref)
+    assert told(tmp_path / "journal") == ["started", "accepted", "ended", "cancelled"]
+    await provider.aclose()
+
+
+def test_a_journal_that_cannot_be_written_is_refused(tmp_path: Path):
+    with pytest.raises(ValueError, match="journal"):
+        Dummy(journal=tmp_path)
