@@ -1,5 +1,6 @@
-"""A database of its own on a real PostgreSQL."""
+"""The servers that a benchmark finds: a PostgreSQL, on which it makes a database of its own, and a broker."""
 
+import argparse
 import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,19 @@ from uuid import uuid4
 
 import asyncpg  # type: ignore[import-untyped]
 
+BROKER = "amqp://guest:guest@127.0.0.1:5672//"
 LOCAL = "postgresql://postgres@127.0.0.1:5432/postgres"
+
+
+def add_options(options: argparse.ArgumentParser) -> None:
+    """Which servers to use: by default those of this machine."""
+    options.add_argument("--database-url", default=LOCAL, help="a PostgreSQL where a database may be made")
+    options.add_argument("--broker-url", default=BROKER, help="a RabbitMQ or a Redis")
+
+
+def kind_of(broker_url: str) -> str:
+    """What a broker is."""
+    return "Redis" if broker_url.startswith("redis") else "RabbitMQ"
 
 
 def local_postgres() -> str | None:

@@ -65,7 +65,7 @@ class Bench:
         self._rounds: int = options.rounds
         self._names = count()
         self._picture = folder / "picture.png"
-        self._picture.write_bytes(_noise())
+        self._picture.write_bytes(noise())
 
     def compare(self, name: str, settings: Mapping[str, str], postgres: str | None) -> None:
         """Measure Darkroom with `settings` and what is comparable, in turn, and print it."""
@@ -163,7 +163,8 @@ def _seconds(media: Mapping[str, str]) -> float:
     return (end - begin).total_seconds()
 
 
-def _noise() -> bytes:
+def noise() -> bytes:
+    """A PNG of 205 kB."""
     target = io.BytesIO()
     pixels = np.random.default_rng(7).integers(0, 256, (SIDE, SIDE, 3), np.uint8)
     Image.fromarray(pixels).save(target, "PNG")

@@ -134,7 +134,7 @@ def _media_row(status: str, prompt: str, labels: list[str], tries: int, at: date
         "parameters": {"n": 1, "width": 1024, "height": 1024, "delay": 0, "steps": 0, "seed": 7},
         "priority": 0, "number_of_tries": tries, "max_tries": 5, "next_run": None, "progress": None,
         "error": failed if status == "ERROR" else None, "cost": None, "tags": labels, "metadata": {"order": "4711"},
-        "idempotency_key": None, "fingerprint": None, "created_at": at, "updated_at": done,
+        "idempotency_key": None, "fingerprint": None, "trace": None, "created_at": at, "updated_at": done,
         "started_at": at, "completed_at": done,
     }  # fmt: skip
 
@@ -142,8 +142,9 @@ def _media_row(status: str, prompt: str, labels: list[str], tries: int, at: date
 def _job_row(status: str, number: int, is_last: bool, at: datetime) -> dict[str, Any]:
     state = {"COMPLETED": "succeeded", "ERROR": "failed", "CANCELLED": "cancelled"}[status] if is_last else "lost"
     return {
-        "number": number, "state": state, "lane": "default", "priority": 0, "run_at": at, "worker": "host:4711:a1b2c3",
-        "lease_expires_at": at, "cancel_requested_at": None, "created_at": at, "started_at": at, "finished_at": at,
+        "number": number, "state": state, "lane": "default", "priority": 0, "owner": "", "run_at": at,
+        "worker": "host:4711:a1b2c3", "lease_expires_at": at, "cancel_requested_at": None, "created_at": at,
+        "started_at": at, "finished_at": at,
         "provider": "dummy", "provider_ref": None, "error": None, "cost": None,
     }  # fmt: skip
 

@@ -48,6 +48,10 @@ class Server:
         """Resident memory in MiB."""
         return sum(one.memory_info().rss for one in self._all()) / 2**20
 
+    def proportional(self) -> float:
+        """Memory in MiB, where a page that several processes share counts once."""
+        return sum(one.memory_full_info().pss for one in self._all()) / 2**20
+
     def client(self) -> httpx2.Client:
         """A client of it."""
         return httpx2.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60, verify=False, trust_env=False)
@@ -70,25 +74,40 @@ def darkroom(folder: Path, settings: Mapping[str, object] | None = None, *, conf
     port = free_port()
     ours = {"PORT": port, "DATA_DIR": folder / "data", "LOG_LEVEL": "warning", **(settings or {})}
     environment = {f"DARKROOM_{name}": str(value) for name, value in ours.items()}
-    with _running([sys.executable, "-m", "darkroom", "serve"], folder, port, environment) as server:
-        _wait(server, folder)
+    with answering([sys.executable, "-m", "darkroom", "serve"], folder, port, environment) as server:
         yield server
 
 
 @contextmanager
 def bare(folder: Path, database: Path) -> Iterator[Server]:
     """The bare service on a SQLite file."""
-    folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.bare", str(port), str(database)]
-    with _running(command, folder, port, {"PYTHONPATH": str(ROOT)}) as server:
-        _wait(server, folder)
+    with answering(command, folder, port, {"PYTHONPATH": str(ROOT)}) as server:
+        yield server
+
+
+@contextmanager
+def answering(command: list[str], folder: Path, port: int, more: Mapping[str, str]) -> Iterator[Server]:
+    """The process of `command`, once it answers on `port`."""
+    with _running(command, folder, port, more) as server:
+        until(lambda: answers(server.port), meanwhile=lambda: _fail_if_ended(server, folder))
+        yield server
+
+
+@contextmanager
+def saying(words: str, command: list[str], folder: Path, more: Mapping[str, str]) -> Iterator[Server]:
+    """The process of `command`, once it has written `words` into its log."""
+    with _running(command, folder, 0, more) as server:
+        log = folder / "server.log"
+        until(lambda: words in log.read_text(), meanwhile=lambda: _fail_if_ended(server, folder))
         yield server
 
 
 @contextmanager
 def _running(command: list[str], folder: Path, port: int, more: Mapping[str, str]) -> Iterator[Server]:
-    environment = {**clean_environment(), **more}
+    folder.mkdir(parents=True, exist_ok=True)
+    environment = {**clean_environment(), "TMPDIR": str(folder), **more}  # what is killed cleans nothing up
     with (folder / "server.log").open("ab") as log:
         started = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
     server = Server(port, psutil.Process(started.pid))
@@ -104,12 +123,9 @@ def clean_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("DARKROOM_")}
 
 
-def _wait(server: Server, folder: Path) -> None:
-    def ended() -> None:
-        if server.process.status() == psutil.STATUS_ZOMBIE:
-            raise RuntimeError((folder / "server.log").read_text())
-
-    until(lambda: answers(server.port), meanwhile=ended)
+def _fail_if_ended(server: Server, folder: Path) -> None:
+    if server.process.status() == psutil.STATUS_ZOMBIE:
+        raise RuntimeError((folder / "server.log").read_text())
 
 
 def answers(port: int) -> bool:
