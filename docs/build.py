@@ -1,4 +1,4 @@
-"""Write the reference (settings, commands, HTTP API) into docs/reference/, from where each thing is defined.
+"""Write the reference (settings, commands, metrics, HTTP API) into docs/reference/, from where each thing is defined.
 
 uv run python docs/build.py
 """
@@ -13,6 +13,7 @@ DOCUMENTS = {
     "darkroom.toml": ["settings", "--format", "toml"],
     "env.example": ["settings", "--format", "env"],
     "commands.md": ["reference"],
+    "metrics.md": ["reference", "metrics"],
     "openapi.json": ["openapi"],
 }
 
