@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from signal import SIGKILL
+from uuid import uuid4
 
 from sqlalchemy import Connection, update
 
@@ -29,8 +30,8 @@ PATIENCE = 60.0
 """Seconds in which a media must have ended."""
 OFTEN = 0.1
 """Seconds between two looks at it."""
-AT_LATEST = 3.0
-"""Seconds after which its caller cancels it, if nothing has struck its worker."""
+AT_LATEST = 15.0
+"""Seconds after which its caller cancels it, if nothing has struck its worker: it may be slow to start."""
 
 
 @dataclass(slots=True)
@@ -73,7 +74,7 @@ class _Run:
         self._fake, self._folder, self._settings = place.fake, place.folder, place.settings
         self._caller = caller
         self._outcome = outcome
-        self._prompt = f"picture {plan.seed}"
+        self._prompt = f"picture {plan.seed}, {uuid4()}"
         self._deadline = time.monotonic() + PATIENCE
         self._complete_at = 0.0
         self._may_be_cancelled = False
@@ -130,15 +131,17 @@ class _Run:
     async def _watch(self, worker: Worker, blow: Blow | None) -> None:
         """Return once the worker is gone or all is over.
 
-        What is late at a backend that is asked again under the same id must not be later than the lease lasts.
+        What is late at a backend that is asked again under the same id must not be later than the lease lasts, which
+        is as long as nobody else looks.
         """
         while not await worker.gone(within=OFTEN):
             if await self._is_over() or time.monotonic() > self._deadline:
                 return
         if is_late(blow):
             self._complete_at = time.monotonic() + LATE * 1.5
-        if not (self._vendor.ours and is_late(blow)):
-            await self._caller.database.transact(self._run_out)
+            while self._vendor.ours and not self._made() and time.monotonic() < self._deadline:
+                await asyncio.sleep(OFTEN)
+        await self._caller.database.transact(self._run_out)
 
     def _run_out(self, connection: Connection) -> None:
         """Nobody is left to extend leases: so that nobody has to wait, they have run out."""
@@ -180,6 +183,9 @@ class _Run:
     async def _created(self) -> list[Created]:
         """What the backend began for this media, be it after its sender has gone."""
         await asyncio.sleep(max(0.0, self._complete_at - time.monotonic()))
+        return self._made()
+
+    def _made(self) -> list[Created]:
         return [each for each in self._fake.created if f'"{self._prompt}"' in json.dumps(each.body)]
 
     async def _look(self) -> Evidence:

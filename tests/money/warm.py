@@ -9,7 +9,8 @@ import darkroom.providers.comfyui
 import darkroom.providers.fal
 import darkroom.providers.openai
 import darkroom.providers.recipe
-import darkroom.providers.replicate  # noqa: F401
+import darkroom.providers.replicate
+import darkroom.providers.sketch  # noqa: F401
 import money.worker  # noqa: F401
 from darkroom.providers import http
 
