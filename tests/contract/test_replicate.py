@@ -550,7 +550,7 @@ async def test_a_long_trouble_after_the_create_leaves_something_to_resume(
         (End("failed", None), Transient),
         (End("failed", "Input validation error: image is not an image"), Permanent),
         (End("failed", "disable_safety_checker is not there: KeyError"), Transient),
-        (End("canceled"), Permanent),
+        (End("canceled"), Transient),
         (End("aborted"), Transient),
         (End(output=[]), InvalidOutput),
         (End(output="a haiku"), InvalidOutput),
@@ -596,7 +596,7 @@ async def test_a_prediction_that_hangs_is_watched_until_it_is_cancelled(
     call = asyncio.create_task(collect(provider, request()))
     await eventually(lambda: len(replicate.called("poll")) > 2, 5, "it is not polled")
     await provider.cancel(replicate.created[0].id)
-    with pytest.raises(Permanent, match="canceled"):
+    with pytest.raises(Transient, match="canceled"):
         await asyncio.wait_for(call, 5)
     assert len(replicate.created) == 1
 

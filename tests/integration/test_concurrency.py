@@ -32,7 +32,7 @@ from services.life import check_rules, read_tables
 pytestmark = pytest.mark.anyio
 
 SITES = 4
-MEDIA = 300
+MEDIA = 150
 WORKERS = 3
 LEASE = timedelta(seconds=1)
 TIME_LIMIT = 90.0
@@ -111,7 +111,7 @@ class Site:
     async def beat(self) -> None:
         while True:
             await self.lifecycle.heartbeat(sorted(self.held, key=lambda _: self.chance.random()))
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)
 
     async def keep_house(self) -> None:
         while True:

@@ -177,6 +177,8 @@ def test_what_may_be_resumed_is(error: Exception, decision: Decision) -> None:
 def test_asking_again_is_no_try_but_what_does_not_stop_is() -> None:
     for error in (Interrupted("gone"), SubmissionUncertain("lost"), Throttled("slow down")):
         assert decide(error, resumable=True, tries=2) == again(2, counts=False, resume=True)
+    was_stopped = decide(Transient("took too long"), resumable=True, stopped=True, tries=2)
+    assert was_stopped == again(2, counts=False, resume=True)
     assert decide(Transient("did not stop"), resumable=True, tries=2) == GiveUp()
 
 

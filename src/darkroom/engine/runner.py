@@ -359,9 +359,10 @@ class Run:
         if route is not None and self._ref is None:
             error = self._told_apart(route, error)
         resumable = await self._may_resume(error)
+        stopped = isinstance(error, BrokenOff) and self.task.job.provider_ref is None
         decision = after_failure(
             error,
-            await self._tried(resumable),
+            self._tried(resumable=resumable, stopped=stopped),
             now=lifecycle.now(),
             backoff=self._tools.backoff,
             rng=self._tools.rng,
@@ -412,12 +413,12 @@ class Run:
     async def _resubmits(self) -> bool:
         return (await self._tools.ways.model_of(self.task.media)).resubmit
 
-    async def _tried(self, resumable: bool) -> Tried:
+    def _tried(self, *, resumable: bool, stopped: bool) -> Tried:
         media, job = self.task.media, self.task.job
         model = self._tools.ways.find_model(media)
         return Tried(
             job.number, media.number_of_tries, media.max_tries, self._route.label if self._route else None,
-            list(routes_of(model, media)) if model else (), job.routing, resumable,
+            list(routes_of(model, media)) if model else (), job.routing, resumable, stopped,
         )  # fmt: skip
 
     async def _insist(self, attempt: Callable[[], Awaitable[None]]) -> None:

@@ -55,7 +55,7 @@ class Tried:
     """What is known of a media when job `number` (from 1) of it failed at `route`, one of `routes`.
 
     `route`: None if it failed before it took one. `tries` before it counted, of at most `max_tries`. `resumable`: the
-    backend goes on, or may.
+    backend goes on, or may. stopped: it was just told not to, and the next job asks what became of it.
     """
 
     number: int
@@ -65,6 +65,7 @@ class Tried:
     routes: Sequence[str] = ()
     routing: Routing = NOWHERE_YET
     resumable: bool = False
+    stopped: bool = False
 
 
 def after_failure(
@@ -104,7 +105,7 @@ def _resume(
     error: Exception, tried: Tried, now: datetime, backoff: Backoff, rng: random.Random, patience: timedelta
 ) -> Decision:
     """Go on at the backend. To ask again for what it has, or whether it has it, is no other try."""
-    counts = not isinstance(error, Throttled | Interrupted | SubmissionUncertain)
+    counts = not (tried.stopped or isinstance(error, Throttled | Interrupted | SubmissionUncertain))
     routing = tried.routing.after(None, now, for_good=False)
     is_spent = counts and tried.tries + 1 >= tried.max_tries
     if is_spent or now - (routing.since or now) > patience:

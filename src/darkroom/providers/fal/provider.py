@@ -45,6 +45,7 @@ HANDLE: Final = ("request_id", "status_url", "response_url", "cancel_url")
 
 STATES: Final = frozenset({"IN_QUEUE", "IN_PROGRESS", "COMPLETED"})
 REFUSALS: Final = frozenset({"content_policy_violation"})
+CANCELLED: Final = "client_cancelled"
 BAR: Final = re.compile(r"(?:^|\r)\s*(\d{1,3})%\|")
 """The progress bar of a pipeline; those of what it loads begin with a word."""
 
@@ -201,10 +202,10 @@ def _meaning(response: httpx2.Response, body: Any) -> ProviderError | None:
 
 
 def _failure(response: httpx2.Response, kinds: frozenset[str], words: str) -> ProviderError:
-    """How a request failed. One that was cancelled, or that would fail again, is `Permanent`."""
+    """How a request failed. One that would fail again is `Permanent`; one that was cancelled need not."""
     message = f"fal failed ({', '.join(sorted(kinds))}): {words}"
     says = response.headers.get("x-fal-retryable")
-    again = says == "true" if says else response.status_code >= 500
+    again = CANCELLED in kinds or (says == "true" if says else response.status_code >= 500)
     return Transient(message) if again else Permanent(message)
 
 

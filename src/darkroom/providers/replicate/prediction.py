@@ -49,7 +49,7 @@ def failure_of(prediction: Prediction) -> ProviderError | None:
     if status == "failed":
         return _failed(str(prediction.get("error") or "no reason is given")[:LONGEST_WORDS])
     if status == "canceled":
-        return Permanent("the prediction was canceled at Replicate, or ran past its deadline")
+        return Transient("the prediction was canceled at Replicate, or ran past its deadline")
     if status == "aborted":
         return Transient("the prediction did not begin before its deadline")
     if any(True for _ in links_of(prediction.get("output"))):
