@@ -146,6 +146,7 @@ def _job_row(status: str, number: int, is_last: bool, at: datetime) -> dict[str,
         "worker": "host:4711:a1b2c3", "lease_expires_at": at, "cancel_requested_at": None, "created_at": at,
         "started_at": at, "finished_at": at,
         "provider": "dummy", "provider_ref": None, "error": None, "cost": None,
+        "route": "dummy:dummy", "sent_at": None, "reserved": None, "routing": None,
     }  # fmt: skip
 
 

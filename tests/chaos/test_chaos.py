@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import random
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +24,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture
 def seed() -> int:
-    return int(os.environ.get("DARKROOM_TEST_SEED", random.SystemRandom().randrange(10**6)))
+    """The same each time, unless told otherwise: others are for the long form."""
+    return int(os.environ.get("DARKROOM_TEST_SEED", "7"))
 
 
 @pytest.mark.parametrize("broker", ["rabbitmq", "redis"])

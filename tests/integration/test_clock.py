@@ -62,7 +62,7 @@ async def test_a_machine_whose_clock_is_ahead_takes_no_lease_that_has_not_run_ou
         (task,) = await engine_of(behind).claim("default", 1, worker="behind")
         assert await engine_of(ahead).lose_expired() == 0
         assert await engine_of(ahead).heartbeat([task.job.id]) == {task.job.id: None}
-        await engine_of(behind).report(reporting.let_go, reporting.Report(task.job.id, behind.now()))
+        await engine_of(behind).report(reporting.let_go, reporting.LetGo(task.job.id, behind.now()))
         assert task.media.id == media.id
 
 

@@ -55,7 +55,7 @@ class Callers:
     answers: dict[int, dict[str, Any]] = field(default_factory=dict)
     repeats: int = 0
     pause: float = 0.05
-    give_up_at: float = field(default_factory=lambda: time.monotonic() + 60)
+    give_up_at: float = field(default_factory=lambda: time.monotonic() + 150)
 
     def submit(self, client: httpx2.Client, number: int) -> None:
         while number not in self.answers:
@@ -185,7 +185,7 @@ def completed(server: Server) -> dict[str, dict[str, Any]]:
             assert not statuses.keys() & {"ERROR", "CANCELLED"}, statuses
             return len(found) >= MEDIA and statuses.keys() == {"COMPLETED"}
 
-        eventually(all_completed, within=40, every=0.2)
+        eventually(all_completed, within=90, every=0.2)
     return found
 
 

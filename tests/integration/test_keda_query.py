@@ -51,5 +51,5 @@ def test_it_needs_no_look_at_jobs_that_are_over(postgres_url: str) -> None:
     plan = fetch(postgres_url, "SET enable_seqscan = off", f"EXPLAIN {QUERY}")
     told = "\n".join(row[0] for row in plan)
     assert "ix_jobs_claim" in told
-    assert "ix_jobs_lease" in told
+    assert "ix_jobs_lease" in told or "ix_jobs_account" in told, "both have only those that run"
     assert "Seq Scan" not in told

@@ -18,8 +18,8 @@ from darkroom.engine.core import Engine
 from darkroom.engine.janitor import Janitor
 from darkroom.engine.lifecycle import Lifecycle
 from darkroom.engine.transitions import leasing, reporting
-from darkroom.engine.transitions.base import Report
 from darkroom.engine.transitions.leasing import Task
+from darkroom.engine.transitions.reporting import LetGo
 from darkroom.errors import LeaseLost
 from darkroom.events.memory import MemoryBus
 from darkroom.media.model import Media, Submission
@@ -83,7 +83,7 @@ async def test_a_worker_that_was_frozen_past_its_lease_finds_its_job_gone(postgr
         (again,) = await other.claim("default", 1, worker="other")
         assert await frozen.heartbeat([task.job.id]) == {}
         with pytest.raises(LeaseLost):
-            await frozen.report(reporting.let_go, Report(task.job.id, frozen.now()))
+            await frozen.report(reporting.let_go, LetGo(task.job.id, frozen.now()))
         assert (again.job.number, again.media.number_of_tries) == (2, 1)
         assert list(await other.heartbeat([again.job.id])) == [again.job.id]
 
