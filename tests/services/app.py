@@ -13,6 +13,7 @@ import pytest
 import uvicorn
 import uvloop
 
+from darkroom.api.deps import Options
 from darkroom.asgi import application
 from darkroom.engine.core import Engine
 from darkroom.settings import Settings
@@ -98,6 +99,12 @@ class App:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             self.loop = runner.get_loop()
             runner.run(self._server.serve([self._socket]))
+
+    @property
+    def options(self) -> Options:
+        """How its surfaces behave."""
+        options: Options = self._application.state.options
+        return options
 
     @property
     def engine(self) -> Engine:

@@ -4,7 +4,7 @@ import asyncio
 import random
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,6 +14,7 @@ from itertools import count
 import structlog
 
 from darkroom.engine.catalogue import Route
+from darkroom.engine.hooks import Hooks
 from darkroom.engine.lifecycle import Lifecycle
 from darkroom.engine.transitions import reporting
 from darkroom.engine.transitions.base import prefix_of
@@ -38,7 +39,7 @@ from darkroom.errors import (
 )
 from darkroom.imaging import Description, Developer, Picture
 from darkroom.media.events import Stored, Waiting
-from darkroom.media.model import Failure, File, Request
+from darkroom.media.model import Failure, File, Hook, Request
 from darkroom.media.policy import Backoff, GiveUp, Tried, after_failure, milestone
 from darkroom.media.routing import Account
 from darkroom.providers.base import Accepted, Finished, Preview, Produced, Progress
@@ -72,6 +73,7 @@ class Tools:
     backoff: Backoff
     job_timeout: timedelta
     patience: timedelta = timedelta(days=1)
+    hooks: Hooks | None = None
     rng: random.Random = field(default_factory=random.Random)
 
 
@@ -215,8 +217,11 @@ class Run:
         limit = asyncio.timeout(seconds)
         try:
             async with limit:
-                with traces.span("generate", "client", provider=route.provider_name, model=route.model):
-                    made = await self._follow(route, request)
+                with (
+                    traces.span("generate", "client", provider=route.provider_name, model=route.model),
+                    self._hook() as hook,
+                ):
+                    made = await self._follow(route, replace(request, hook=hook))
         except TimeoutError as error:
             if not limit.expired():
                 raise
@@ -228,6 +233,10 @@ class Run:
         if sorted(made.pictures) != list(range(request.n)):
             raise InvalidOutput(f"{route.provider_name} returned {len(made.pictures)} of {request.n} pictures")
         return made
+
+    def _hook(self) -> AbstractContextManager[Hook | None]:
+        hooks = self._tools.hooks
+        return hooks.open(self.task.media.id, self.task.job.id) if hooks else nullcontext()
 
     def _broken_off(self, route: Route, how: str) -> ProviderError:
         """What is known where a provider did not say it: of a paid one, at worst that it took the request."""

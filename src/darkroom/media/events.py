@@ -222,10 +222,14 @@ class Previewed(_Happened):
     image: str
 
 
-News = MediaEvent | Previewed
+@dataclass(frozen=True, slots=True)
+class BackendSpoke(_Happened):
+    """A backend called the hook of a job: whoever runs it looks there. Nobody else is told, and no story keeps it."""
+
+
+News = MediaEvent | Previewed | BackendSpoke
 """What watchers are told of."""
 
-TRAVELLING = (
-    Submitted | Claimed | Progressed | Previewed | Queued | CancelRequested | Cancelled | GaveUp | Completed | Deleted
-)
+MOVES = Submitted | Claimed | Progressed | Queued | CancelRequested | Cancelled | GaveUp | Completed | Deleted
+TRAVELLING = MOVES | Previewed | BackendSpoke
 """The news that someone in another process acts on. The rest says nothing that one of these does not say as well."""

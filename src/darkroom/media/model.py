@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 from darkroom.media.routing import Routing
@@ -32,12 +32,23 @@ class Submission:
     trace: str | None = None
 
 
+class Hook(Protocol):
+    """An address that a backend may call once it is done, and ears for that."""
+
+    url: str
+
+    async def heard(self, *, within: float) -> None:
+        """Return once it is called, or after that many seconds: a call may get lost, and may be made by anyone."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """What a provider is asked to do.
 
     `model`: the provider's own name for it. `options`: what the settings say of this route. `extra`: what the
-    caller wants to be passed through (`provider_options`), in the backend's own words.
+    caller wants to be passed through (`provider_options`), in the backend's own words. `hook`: None: the backend
+    cannot reach us.
     """
 
     media_id: UUID
@@ -47,6 +58,7 @@ class Request:
     parameters: Parameters
     options: Mapping[str, Any] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
+    hook: Hook | None = None
 
     @property
     def n(self) -> int:

@@ -1,4 +1,4 @@
-"""Links that work without credentials until they expire, for stores that cannot sign their own."""
+"""Links that work without credentials: to pictures, where the store cannot sign its own, and for backends to call."""
 
 import hashlib
 import hmac
@@ -9,20 +9,33 @@ from darkroom.errors import Forbidden
 
 
 class LinkSigner:
-    """Signs (media, index, expiry) with HMAC-SHA256 (RFC 2104)."""
+    """Signs links to pictures (media, index, expiry) and hooks (media, job) with HMAC-SHA256 (RFC 2104)."""
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
 
     def sign(self, media_id: UUID, index: int, expires_at: int) -> str:
         """The signature, in hex. `expires_at`: seconds since 1970."""
-        message = f"file:{media_id}:{index}:{expires_at}".encode()
-        return hmac.new(self._secret, message, hashlib.sha256).hexdigest()
+        return self._signed(f"file:{media_id}:{index}:{expires_at}")
 
     def verify(self, media_id: UUID, index: int, expires_at: int, signature: str, *, now: datetime) -> None:
         """Raise `Forbidden` unless the link is ours and has not expired."""
-        right = self.sign(media_id, index, expires_at)
-        if not hmac.compare_digest(right.encode(), signature.encode(errors="replace")):
-            raise Forbidden("the signature of this link is wrong", field="signature")
+        _compare(self.sign(media_id, index, expires_at), signature)
         if now.timestamp() >= expires_at:
             raise Forbidden("this link has expired; ask for a new one", field="expires")
+
+    def sign_hook(self, media_id: UUID, job_id: UUID) -> str:
+        """The signature, in hex, of a hook that is good as long as the job is."""
+        return self._signed(f"hook:{media_id}:{job_id}")
+
+    def verify_hook(self, media_id: UUID, job_id: UUID, signature: str) -> None:
+        """Raise `Forbidden` unless the hook is ours."""
+        _compare(self.sign_hook(media_id, job_id), signature)
+
+    def _signed(self, message: str) -> str:
+        return hmac.new(self._secret, message.encode(), hashlib.sha256).hexdigest()
+
+
+def _compare(right: str, signature: str) -> None:
+    if not hmac.compare_digest(right.encode(), signature.encode(errors="replace")):
+        raise Forbidden("the signature of this link is wrong", field="signature")

@@ -98,7 +98,8 @@ class Service(Section):
     port: int = Field(default=8000, ge=0, le=65535, description="TCP port to listen on; 0: any free one.")
     public_url: Annotated[str, AfterValidator(checks.public_url)] | None = Field(
         default=None,
-        description="What links in answers start with; unset: http://host:port.",
+        description="What links in answers start with, and where backends call back if it is https; "
+        "unset: http://host:port.",
         examples=["https://pictures.example.com"],
     )
     processes: int = Field(default=1, ge=1, le=256, description="Server processes.")

@@ -20,6 +20,7 @@ from darkroom.engine.catalogue import Catalogue
 from darkroom.engine.claiming import Claimer
 from darkroom.engine.core import Engine
 from darkroom.engine.costs import Costs
+from darkroom.engine.hooks import Hooks
 from darkroom.engine.janitor import Janitor, Sweeper
 from darkroom.engine.lanes import Lanes
 from darkroom.engine.lanes import Limits as LaneLimits
@@ -136,6 +137,12 @@ def links_of(settings: Settings) -> LinkSigner:
     return LinkSigner(_kept_secret(settings.data_dir / "secret"))
 
 
+def _hooks(settings: Settings, bus: EventBus) -> Hooks | None:
+    """What backends may call, where they can: they take https only."""
+    public = settings.public_url
+    return Hooks(bus, links_of(settings), public) if public and public.startswith("https://") else None
+
+
 def _kept_secret(path: Path) -> bytes:
     """The secret in `path`, made at first use. Whoever comes first wins: all processes get the same."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -191,6 +198,7 @@ def _assemble(
         storage=storage,
         developer=developer,
         ways=Ways(lifecycle, catalogue, budgets, rng=Random()),  # noqa: S311 - jitter
+        hooks=_hooks(settings, bus),
         worker=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
         backoff=Backoff(settings.retry.base, settings.retry.cap),
         job_timeout=timedelta(seconds=settings.job_timeout),

@@ -1,15 +1,17 @@
 """Replicate's HTTP API, as its reference and its clients' recordings have it."""
 
+import asyncio
 import hashlib
 import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
+import httpx2
 import jsonschema_rs
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -160,11 +162,13 @@ class ReplicateFake(Fake):
     starting: seconds that a prediction waits for a machine. step_seconds: what each step adds to `seconds`.
     ends: how the next predictions end, one each; the others succeed. documents: what each model takes.
     hidden: predictions of an official model name an internal one, and no version. bare: the list leaves inputs out.
-    page: how many predictions are on a page of it. filters: whether it heeds `created_after`.
+    page: how many predictions are on a page of it. filters: whether it heeds `created_after`. reached: where the
+    webhook of an address is from here; None: it is lost.
     """
 
     def __init__(self, *, seconds: float = 0.0, port: int = 0) -> None:
         super().__init__(seconds=seconds, port=port)
+        self._calls_back: set[asyncio.Task[None]] = set()
         self.reset(seconds)
 
     def reset(self, seconds: float = 0.0) -> None:
@@ -178,6 +182,7 @@ class ReplicateFake(Fake):
         self.starting = self.step_seconds = 0.0
         self.hidden = self.bare = self.expired = False
         self.filters = True
+        self.reached: Callable[[str], str | None] = lambda url: None
         self.page = PAGE
 
     def goes_on(self, ref: str) -> bool:
@@ -226,7 +231,7 @@ class ReplicateFake(Fake):
         if model not in self.documents:
             return NOT_FOUND()
         given = body.get("input")
-        if problems := self._problems(model, given):
+        if problems := self._problems(model, given) or _hook_problems(body):
             return problem(422, "Input validation failed", problems)
         prediction = Prediction(
             id=secrets.token_hex(13),
@@ -244,7 +249,17 @@ class ReplicateFake(Fake):
             prediction.model, prediction.version = f"replicate-internal/{model.partition('/')[2]}", "hidden"
         self.predictions[prediction.id] = prediction
         self.record(prediction.id, body)
+        if address := body.get("webhook"):
+            self._calls_back.add(asyncio.create_task(self._call_back(prediction, address)))
         return JSONResponse(self._said(prediction, "starting"), 201)
+
+    async def _call_back(self, prediction: Prediction, address: str) -> None:
+        """Post a prediction to its webhook once it has ended."""
+        while self.goes_on(prediction.id):
+            await asyncio.sleep(0.01)
+        if url := self.reached(address):
+            async with httpx2.AsyncClient() as client:
+                await client.post(url, json=self._said(prediction))
 
     async def _poll(self, request: Request) -> Response:
         return self._refused(request) or JSONResponse(self._said(self.predictions[request.path_params["id"]]))
@@ -395,6 +410,13 @@ class ReplicateFake(Fake):
             return ""
         errors = jsonschema_rs.Draft202012Validator(json.loads(json.dumps(whole))).iter_errors(given)
         return "".join(f"- input{''.join(f'.{at}' for at in each.instance_path)}: {each.message}\n" for each in errors)
+
+
+def _hook_problems(body: Mapping[str, Any]) -> str:
+    if not body.get("webhook", "https://").startswith("https://"):
+        return "- webhook: Does not match format 'uri' with the scheme https\n"
+    wrong = set(body.get("webhook_events_filter", ())) - {"start", "output", "logs", "completed"}
+    return f"- webhook_events_filter: {wrong} are no events\n" if wrong else ""
 
 
 def version_of(model: str) -> str:

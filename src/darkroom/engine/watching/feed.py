@@ -22,7 +22,7 @@ from darkroom.engine.watching.audience import Audience, Watcher
 from darkroom.engine.watching.unheard import Unheard
 from darkroom.errors import DatabaseUnavailable
 from darkroom.events.base import EventBus
-from darkroom.media.events import TRAVELLING, News, Previewed, Progressed
+from darkroom.media.events import MOVES, BackendSpoke, News, Previewed, Progressed
 from darkroom.media.model import Media
 from darkroom.media.states import ENDED
 from darkroom.telemetry import metrics
@@ -163,6 +163,8 @@ class Feed:
     # What is heard
 
     def _hear(self, event: News) -> None:
+        if isinstance(event, BackendSpoke):
+            return
         if None in self._audiences:
             self._unheard.hear(event)
         elif event.media_id not in self._audiences:
@@ -170,7 +172,7 @@ class Feed:
         if isinstance(event, Progressed | Previewed):
             self._on_the_way.append(event)
             self._arrived.set()
-        elif isinstance(event, TRAVELLING):
+        elif isinstance(event, MOVES):
             self._mark(event.media_id)
 
     def _mark(self, media_id: UUID, *, is_news: bool = True) -> None:

@@ -7,10 +7,10 @@ from uuid import UUID
 from darkroom.db import logs
 from darkroom.db.rows import AnyRow
 from darkroom.db.session import Database
-from darkroom.media.events import TRAVELLING, News
+from darkroom.media.events import MOVES, News
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
-_MOVES = frozenset(logs.name_of(kind) for kind in get_args(TRAVELLING))
+_MOVES = frozenset(logs.name_of(kind) for kind in get_args(MOVES))
 
 
 class Unheard:

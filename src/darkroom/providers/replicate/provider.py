@@ -129,7 +129,8 @@ class Replicate(Provider):
     async def generate(self, request: Request, *, resume: str | None) -> AsyncIterator[Event]:
         """Create a prediction, or take up the one that `resume` is the id of; poll it, and fetch what it made.
 
-        One that was canceled there is `Permanent`; one that never began is `Transient`.
+        Where Replicate can call us, the end is not waited for until the next poll. One that was canceled there, or
+        that never began, is `Transient`.
         """
         if resume is None:
             prediction = await self._create(request)
@@ -144,7 +145,7 @@ class Replicate(Provider):
                 yield progress
             if has_ended(prediction):
                 break
-            await asyncio.sleep(rest)
+            await (request.hook.heard(within=rest) if request.hook else asyncio.sleep(rest))
             rest = min(rest * GROWTH, self._poll * LONGEST_POLL)
             prediction = await self._prediction(ref, young=resume is None)
         failure = failure_of(prediction)
@@ -157,6 +158,8 @@ class Replicate(Provider):
     async def _create(self, request: Request) -> Prediction:
         target = target_of(request.model)
         body = {**target.body, "input": await self._input(request)}
+        if request.hook:
+            body |= {"webhook": request.hook.url, "webhook_events_filter": ["completed"]}
         made = await self._backend.create(target.path, json=body, headers=self._deadline)
         if not isinstance(made, Mapping) or not isinstance(made.get("id"), str):
             raise SubmissionUncertain("Replicate took the request and did not say its id")
