@@ -28,7 +28,7 @@ from darkroom.engine.claiming import Tickets
 from darkroom.engine.core import Engine
 from darkroom.errors import DarkroomError
 from darkroom.settings import Settings, SettingsError
-from darkroom.wiring import open_engine, queues_of, warn_of_missing_keys
+from darkroom.wiring import open_engine, queues_of, warn_of_what_is_missing
 
 log = structlog.get_logger(__name__)
 
@@ -139,7 +139,7 @@ class Runtime:
     async def _work(self, queues: Sequence[str]) -> None:
         async with open_engine(self._settings) as engine, _probed(engine, self._settings):
             await health.require_schema(engine)
-            warn_of_missing_keys(self._settings, list(engine.catalogue))
+            warn_of_what_is_missing(self._settings, list(engine.catalogue))
             workers = {self._queues.name(worker.lane): worker for worker in engine.workers}
             self._tickets = {queue: Tickets(workers[queue]) for queue in queues}
             self._engine = engine

@@ -412,12 +412,16 @@ def test_the_words_of_an_error_are_found(body: Any, words: str) -> None:
         ("-3", 0.0),
         ("1e12", 86_400.0),
         ("soon", None),
-        ("Wed, 21 Oct 2026 07:28:00 GMT", None),
+        ("Wed, 21 Oct 2026 07:28:30 GMT", 30.0),
+        ("Wed, 21 Oct 2026 07:27:00 GMT", 0.0),
+        ("Wed, 21 Oct", None),
         (None, None),
     ],
 )
 def test_how_long_to_wait(header: str | None, seconds: float | None) -> None:
-    assert retry_after(http.httpx2.Response(429, headers={"retry-after": header} if header else {})) == seconds
+    asked = {"retry-after": header} if header else {}
+    answer = http.httpx2.Response(429, headers={"date": "Wed, 21 Oct 2026 07:28:00 GMT", **asked})
+    assert retry_after(answer) == seconds
 
 
 @pytest.mark.parametrize("header", ["nan", "inf"])

@@ -14,9 +14,11 @@ from darkroom import settings as settings_module
 from darkroom.engine.catalogue import Catalogue, Route, defaults_of, validator_of
 from darkroom.media.model import Request
 from darkroom.providers.parameters import nested, parameter, schema_of, to_backend
-from darkroom.settings import Settings, SettingsError
+from darkroom.settings import Budget, Model, Price, Settings, SettingsError
+from darkroom.settings import Route as Declared
 from darkroom.settings.models import starter
 from darkroom.wiring import catalogue_of, lacking_keys, providers_of
+from darkroom.wiring.models import lacking_prices
 
 KEYS = ("REPLICATE_API_TOKEN", "OPENAI_API_KEY", "FAL_KEY", "BFL_API_KEY")
 STARTED = sorted(starter().models)
@@ -222,3 +224,22 @@ def test_a_quality_has_its_price(quality: str, cost: str) -> None:
     [price] = [route.price for route in ALL.get("ideogram-v3").routes]
     assert price is not None
     assert price.estimate({"quality": quality}) == Decimal(cost)
+
+
+def test_paid_models_without_a_price_are_named_that_a_budget_is_for(tmp_path: Path) -> None:
+    priced = Declared(provider="openai", model="gpt-image-1", price=Price(per_picture=Decimal("0.04")))
+    unpriced = Declared(provider="openai", model="gpt-image-1-mini")
+    models = {
+        "mine": Model(routes=[priced]),
+        "unsure": Model(routes=[unpriced]),
+        "own": Model(routes=[Declared(provider="sketch")]),
+    }
+
+    def lacking(*budgets: Budget) -> dict[str, list[str]]:
+        settings = Settings(data_dir=tmp_path, models=models, budgets=list(budgets))
+        return lacking_prices(settings, catalogue_of(settings, providers_of(settings)))
+
+    assert lacking() == {}
+    assert lacking(Budget(per_day=Decimal(5))) == {"unsure": ["openai:gpt-image-1-mini"]}
+    assert lacking(Budget(per_day=Decimal(5), model="mine")) == {}
+    assert lacking(Budget(per_day=Decimal(5), model="unsure")) == {"unsure": ["openai:gpt-image-1-mini"]}

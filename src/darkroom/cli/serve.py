@@ -73,13 +73,13 @@ def _prepare(settings: "Settings") -> str:
 
     from darkroom.cli.models import in_a_line
     from darkroom.db import schema
-    from darkroom.wiring import open_engine, warn_of_missing_keys
+    from darkroom.wiring import open_engine, warn_of_what_is_missing
 
     async def prepare() -> str:
         async with open_engine(settings) as engine:
             await (schema.upgrade if settings.migrate else schema.require)(engine.database)
             models = list(engine.catalogue)
-        warn_of_missing_keys(settings, models)
+        warn_of_what_is_missing(settings, models)
         return in_a_line(models, settings.default_model)
 
     return asyncio.run(prepare())

@@ -13,6 +13,8 @@ import random
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import Any, Final, TypeVar
 
@@ -312,12 +314,21 @@ def _secret(header: str) -> bytes:
 
 
 def retry_after(response: httpx2.Response) -> float | None:
-    """How many seconds the backend asks to wait, where it says so in seconds; a day at most."""
+    """How many seconds the backend asks to wait, or until when (RFC 9110, 10.2.3); a day at most."""
+    asked = response.headers.get("retry-after", "")
     try:
-        seconds = float(response.headers["retry-after"])
-    except (KeyError, ValueError):
-        return None
+        seconds = float(asked)
+    except ValueError:
+        until, now = _moment(asked), _moment(response.headers.get("date", "")) or datetime.now(UTC)
+        seconds = (until - now).total_seconds() if until else math.nan
     return min(max(0.0, seconds), LONGEST_WAIT) if math.isfinite(seconds) else None
+
+
+def _moment(header: str) -> datetime | None:
+    try:
+        return parsedate_to_datetime(header).astimezone(UTC)
+    except ValueError:
+        return None
 
 
 def said(body: Any) -> str:

@@ -12,7 +12,7 @@ from darkroom.wiring.engine import (
     queues_of,
     storage_of,
 )
-from darkroom.wiring.models import catalogue_of, lacking_keys, providers_of, warn_of_missing_keys
+from darkroom.wiring.models import catalogue_of, lacking_keys, providers_of, warn_of_what_is_missing
 
 __all__ = [
     "catalogue_of",
@@ -24,5 +24,5 @@ __all__ = [
     "providers_of",
     "queues_of",
     "storage_of",
-    "warn_of_missing_keys",
+    "warn_of_what_is_missing",
 ]

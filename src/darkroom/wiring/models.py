@@ -54,10 +54,16 @@ def key_source(settings: Settings, account: str) -> str:
     return access.key_from or KEYS.get(account) or f"accounts.{account}.key"
 
 
-def warn_of_missing_keys(settings: Settings, models: Iterable[catalogue.Model]) -> None:
-    """Say in a line for each account which models that the settings declare lack its key."""
+def warn_of_what_is_missing(settings: Settings, models: Iterable[catalogue.Model]) -> None:
+    """Say in a line for each account which models that the settings declare lack its key.
+
+    And which of those that budgets are for have no price: nothing is set aside for them.
+    """
+    models = tuple(models)
     for account, names in lacking_keys(settings, models).items():
         log.warning("key_missing", account=account, variable=key_source(settings, account), models=names)
+    for name, routes in lacking_prices(settings, models).items():
+        log.warning("price_missing", model=name, routes=routes, consequence="budgets count it only once it is made")
 
 
 def lacking_keys(settings: Settings, models: Iterable[catalogue.Model]) -> dict[str, list[str]]:
@@ -68,6 +74,18 @@ def lacking_keys(settings: Settings, models: Iterable[catalogue.Model]) -> dict[
             for account in dict.fromkeys(route.account.name for route in model.routes if route.problem is not None):
                 lacking.setdefault(account, []).append(model.name)
     return lacking
+
+
+def lacking_prices(settings: Settings, models: Iterable[catalogue.Model]) -> dict[str, list[str]]:
+    """The routes without a price, by model, of those that are paid and that the settings declare and budget."""
+    for_all = any(budget.model is None for budget in settings.budgets)
+    budgeted = {budget.model for budget in settings.budgets}
+    lacking = {
+        model.name: [route.label for route in model.routes if route.account.paid and route.price is None]
+        for model in models
+        if model.name in budgeted or (for_all and settings.declares(model.name))
+    }
+    return {name: routes for name, routes in lacking.items() if routes}
 
 
 def catalogue_of(settings: Settings, providers: Providers) -> Catalogue:
