@@ -393,6 +393,7 @@ async def test_a_breaker_is_shared_lets_one_try_and_closes_on_success(shared: Se
         assert creates(north) == 2  # none of them was sent
         north.hangs = True
         clock.forward(31)
+        await until(lambda: has_begun(north, 3))
         await until(lambda: are_put_off(engine, len(ids) - 1))
         assert creates(north) == 3  # one tries, and the others wait for it
         north.finish()
@@ -430,6 +431,10 @@ async def are_put_off(engine: Engine, most: int) -> bool:
     now = engine.lifecycle.now()
     waiting = [row for row in await rows(engine, tables.jobs) if row.state == "queued"]
     return len(waiting) == most and all(row.run_at > now + timedelta(seconds=1) for row in waiting)
+
+
+async def has_begun(fake: PlainFake, times: int) -> bool:
+    return creates(fake) == times
 
 
 async def is_closed(engine: Engine, name: str) -> bool:
