@@ -47,7 +47,7 @@ class Form:
         )
 
 
-SHORT = Form("short", 80, 1, 3, 1.0, {}, without={"rabbitmq": "broker stopped"})
+SHORT = Form("short", 50, 1, 3, 1.0, {}, without={"rabbitmq": "broker stopped"})
 """What every test run does: each fault once, three at a time. RabbitMQ takes long to start, and is killed only."""
 LONG = Form("long", 1000, 2, 2, 0.4, LONGER)
 """What is done by command."""

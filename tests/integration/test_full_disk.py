@@ -368,8 +368,7 @@ def test_a_database_that_takes_nothing_is_said_to_the_caller(make_server: MakeSe
         assert len(client.get("/media").json()["items"]) == 1
 
 
-@pytest.mark.parametrize("processes", [1, 2])
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(("processes", "number"), [(1, signal.SIGINT), (2, signal.SIGTERM)])
 def test_a_signal_stops_it_whole(make_server: MakeServer, processes: int, number: signal.Signals) -> None:
     """Whoever waits is answered at once, what runs is released, and the exit code says that all is well."""
     server = make_server(processes=processes, stop_grace=0.2).start()

@@ -26,7 +26,7 @@ def test_schemathesis_finds_nothing(
             [
                 *(str(Path(sys.executable).with_name("schemathesis")), "run", f"{app.url}/openapi.json"),
                 *("--checks", "all", "--phases", "examples,coverage,fuzzing,stateful", "--mode", "all"),
-                *("--max-examples", "15", "--seed", "1", "--generation-deterministic"),
+                *("--max-examples", "8", "--seed", "1", "--generation-deterministic"),
                 *("--continue-on-failure", "--no-color"),
             ],
             cwd=tmp_path,

@@ -45,7 +45,7 @@ from services.life import Job, Store, Tables, Wanted, check_rules, clear, open_s
 
 _quiet = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 settings.register_profile(
-    "machine", max_examples=60, stateful_step_count=40, deadline=None, print_blob=True, suppress_health_check=_quiet
+    "machine", max_examples=35, stateful_step_count=40, deadline=None, print_blob=True, suppress_health_check=_quiet
 )
 settings.register_profile("long", settings.get_profile("machine"), max_examples=2000, stateful_step_count=80)
 PROFILE = settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "machine"))
