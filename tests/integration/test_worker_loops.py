@@ -353,6 +353,31 @@ async def test_a_running_job_is_cancelled_at_once(settings: Settings) -> None:
         assert provider(engine).cleaned_up == 1
 
 
+@pytest.mark.parametrize("wish", ["cancel", "delete"])
+async def test_a_job_that_is_not_wanted_while_it_is_claimed_is_stopped_at_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, wish: str
+) -> None:
+    async with working(settings, lease=3600) as engine:
+        provider(engine).play = waiting
+        claim = engine.lifecycle.claim
+
+        async def claimed_and_unwanted(*arguments: Any, **options: Any) -> Sequence[Task]:
+            tasks = await claim(*arguments, **options)
+            for task in tasks:
+                await (engine.lifecycle.cancel if wish == "cancel" else engine.remove)(task.media.id)
+            return tasks
+
+        monkeypatch.setattr(engine.lifecycle, "claim", claimed_and_unwanted)
+        media_id = await submit(engine, model="scripted")
+        if wish == "cancel":
+            assert (await ended(engine, media_id)).status is Status.CANCELLED
+
+        async def stopped() -> bool:
+            return not any(worker._held for worker in engine.workers)
+
+        await until(stopped)
+
+
 async def test_a_job_that_another_process_runs_is_cancelled_at_its_next_heartbeat(settings: Settings) -> None:
     async with working(settings, lease=1) as engine, open_engine(settings) as other:
         provider(engine).play = waiting

@@ -88,22 +88,36 @@ class Worker:
     async def claim(self, most: int) -> list[asyncio.Task[None]] | None:
         """Take and start at most `most` due jobs; the task of each ends with it. None: that failed, and is logged."""
         try:
-            claimed = await self._tools.lifecycle.claim(self.lane, most, worker=self._tools.worker)
+            return await self._claim(most)
         except DatabaseUnavailable as error:
             log.warning("no_claim", lane=self.lane, reason=error.message)
         except Exception:
             log.exception("claim_failed", lane=self.lane)
-        else:
-            return [self._start(task) for task in claimed]
         return None
+
+    async def _claim(self, most: int, only: UUID | None = None) -> list[asyncio.Task[None]]:
+        """Take and start jobs. What is said of one before it listens for itself is heard all the same."""
+        early: list[CancelRequested | Deleted] = []
+
+        def note(event: News) -> None:
+            if isinstance(event, CancelRequested | Deleted):
+                early.append(event)
+
+        with self._bus.listening(None, note):
+            claimed = await self._tools.lifecycle.claim(self.lane, most, worker=self._tools.worker, only=only)
+            started = [self._start(task) for task in claimed]
+            if started:
+                await asyncio.sleep(0)  # lets each take its first step, with which it listens
+        for event in early:
+            self._hear(event)
+        return started
 
     async def run_only(self, media_id: UUID) -> bool:
         """Claim the one due job of a media and see it through; False: there was none to claim.
 
         Cancelled meanwhile, it gives the job back.
         """
-        tasks = await self._tools.lifecycle.claim(self.lane, 1, worker=self._tools.worker, only=media_id)
-        running = [self._start(task) for task in tasks]
+        running = await self._claim(1, only=media_id)
         keeping = asyncio.create_task(self.keep_leases())
         try:
             await asyncio.gather(*map(asyncio.shield, running))
@@ -111,7 +125,7 @@ class Worker:
             await self.finish(timedelta(0))
             keeping.cancel()
             await asyncio.wait([keeping])
-        return bool(tasks)
+        return bool(running)
 
     def stop_claiming(self) -> None:
         """Take no more work."""
