@@ -11,6 +11,7 @@ ENV UV_PROJECT_ENVIRONMENT=/opt/darkroom \
 WORKDIR /src
 # The dependencies first: they are a layer that only the lock file changes.
 COPY pyproject.toml uv.lock ./
+COPY client/pyproject.toml client/
 RUN uv sync --locked --no-dev --extra traces --no-install-project
 COPY README.md LICENSE ./
 COPY src src

@@ -1,0 +1,120 @@
+"""What to submit, from what callers give."""
+
+import base64
+import os
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO, Final, TypeAlias
+from uuid import UUID
+
+from darkroom_client._effects import Program, Work
+from darkroom_client.files import Upload
+
+Picture: TypeAlias = str | UUID | Upload | os.PathLike[str] | bytes | BinaryIO
+"""A picture to start from: the id of an upload, a `data:` URI or an https URL; an upload; a path, bytes, or a file."""
+Source: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
+"""What can be uploaded: a path, bytes, or an open binary file."""
+
+MOST_INLINE: Final = 8 * 1024 * 1024
+"""Bytes of pictures that go into a request; what is more is uploaded before."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What to submit, in form; the service says what is wrong with it."""
+
+    prompt: str
+    model: str | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    image: Picture | None = None
+    mask: Picture | None = None
+    images: Sequence[Picture] | None = None
+    priority: int | None = None
+    tags: Iterable[str] | None = None
+    metadata: Mapping[str, str] | None = None
+    webhook: str | None = None
+    webhook_events: Iterable[str] | None = None
+    max_tries: int | None = None
+    idempotency_key: str | None = None
+
+    def body(self, pictures: Mapping[str, Any]) -> dict[str, Any]:
+        """The JSON to send, without what was not given. `pictures`: `image`, `mask` and `images`, as they are sent."""
+        given = {
+            "prompt": self.prompt,
+            "model": self.model,
+            "parameters": dict(self.parameters) or None,
+            "priority": self.priority,
+            "tags": _listed(self.tags),
+            "metadata": None if self.metadata is None else dict(self.metadata),
+            "webhook": self.webhook,
+            "webhook_events": _listed(self.webhook_events),
+            "max_tries": self.max_tries,
+            **pictures,
+        }
+        return {name: value for name, value in given.items() if value is not None}
+
+
+def new_key() -> str:
+    """A key that no other request has."""
+    return f"sdk-{secrets.token_hex(16)}"
+
+
+def merged(parameters: Mapping[str, Any] | None, more: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters of the model, given as a mapping or by name. Raises `TypeError` for what is given as both."""
+    twice = sorted(more.keys() & (parameters or {}).keys())
+    if twice:
+        raise TypeError(f"given twice, by name and in parameters: {', '.join(twice)}")
+    return {**(parameters or {}), **more}
+
+
+def _listed(texts: Iterable[str] | None) -> list[str] | None:
+    if isinstance(texts, str):
+        raise TypeError(f"expected several texts, such as [{texts!r}]")
+    return None if texts is None else list(texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A picture that was read, and what it is called."""
+
+    name: str
+    content: bytes
+
+    def as_uri(self) -> str:
+        """The picture as a text. The service looks at the bytes, and not at the type that is claimed."""
+        return "data:application/octet-stream;base64," + base64.b64encode(self.content).decode()
+
+
+def load(source: Source) -> Program[Loaded]:
+    """The bytes of a path, of a file, or as they are. Raises `OSError`, and `TypeError` for a file of text."""
+    if isinstance(source, bytes | bytearray | memoryview):
+        return Loaded("picture", bytes(source))
+    if isinstance(source, str | os.PathLike):
+        path = Path(source)
+        content = yield Work(path.read_bytes)
+        return Loaded(path.name, content)
+    content = yield Work(partial(_read, source))
+    name = getattr(source, "name", None)
+    return Loaded(Path(name).name if isinstance(name, str) and name else "picture", content)
+
+
+def _read(source: BinaryIO) -> bytes:
+    content = source.read()
+    if not isinstance(content, bytes):
+        raise TypeError("open the file in binary mode: open(path, 'rb')")
+    return content
+
+
+def reference(picture: Picture) -> str | None:
+    """What to send for a picture that is there already; None: its bytes have to be sent."""
+    match picture:
+        case str():
+            return picture
+        case UUID():
+            return str(picture)
+        case Upload(id=known):
+            return known
+    return None
