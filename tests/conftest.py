@@ -12,6 +12,7 @@ pytest_plugins = [
     "services.app",
     "services.command",
     "services.collector",
+    "services.targets",
     "services.workers",
 ]
 

@@ -55,7 +55,9 @@ def _options(settings: Settings) -> Options:
         hosts=_hosts(settings),
         cors_origins=tuple(settings.cors_origins),
         max_body_bytes=settings.max_body_bytes,
+        max_upload_bytes=settings.max_upload_bytes,
         link_lifetime=timedelta(seconds=settings.link_lifetime),
+        openai_placeholders=settings.openai_placeholder_pictures,
     )
 
 

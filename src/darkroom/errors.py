@@ -5,6 +5,7 @@
     │   ├── UnknownModel           404
     │   ├── UnusableModel          422  no route of the model can be used: a key is missing, say
     │   ├── PayloadTooLarge        413
+    │   ├── UnsupportedPicture     415  what a caller gave is no picture that is taken
     │   └── IdempotencyMismatch    422
     ├── NotFound                   404
     ├── Forbidden                  403
@@ -31,6 +32,7 @@
             ├── Rejected                it refuses this prompt
             ├── UnusableOutput          it made something that is no picture, and wants to be paid for it
             ├── OutputExpired           it made the picture, and does not have it any more
+            ├── InputExpired            a picture to start from is not kept any more
             └── OutputTooLarge          a picture beyond the limits (a decompression bomb)
 
 The wire facts (`code`, `status`, `retryable`) are on the class; each surface renders them in one place.
@@ -76,6 +78,12 @@ class PayloadTooLarge(InvalidRequest):
     code = "payload_too_large"
     title = "The request body is too large"
     status = 413
+
+
+class UnsupportedPicture(InvalidRequest):
+    code = "unsupported_picture"
+    title = "This is no picture that is taken"
+    status = 415
 
 
 class IdempotencyMismatch(InvalidRequest):
@@ -224,6 +232,12 @@ class UnusableOutput(Permanent):
 class OutputExpired(Permanent):
     code = "output_expired"
     title = "The backend does not have the picture any more"
+    moves_on = False
+
+
+class InputExpired(Permanent):
+    code = "input_expired"
+    title = "A picture to start from is not kept any more"
     moves_on = False
 
 

@@ -33,6 +33,11 @@ def test_the_calls_are_those_of_the_design(schema: dict[str, Any]) -> None:
         ("GET", "/metrics"), ("GET", "/lanes"), ("POST", "/lanes/{name}/pause"), ("POST", "/lanes/{name}/resume"),
         ("GET", "/accounts"), ("POST", "/accounts/{name}/reset"), ("GET", "/costs"),
         ("POST", "/hooks/{media_id}/{job_id}"),
+        ("POST", "/files"), ("GET", "/files/{file_id}"), ("GET", "/files/{file_id}/content"),
+        ("DELETE", "/files/{file_id}"),
+        ("GET", "/webhooks/deliveries"), ("GET", "/webhooks/deliveries/{delivery_id}"),
+        ("POST", "/webhooks/deliveries/{delivery_id}/resend"),
+        ("GET", "/webhooks/secret"), ("POST", "/webhooks/secret/rotate"),
     }  # fmt: skip
     assert schema["openapi"].startswith("3.1")
 

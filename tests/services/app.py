@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 import pytest
+import trustme
 import uvicorn
 import uvloop
 
@@ -124,6 +125,19 @@ class App:
             time.sleep(0.002)
 
 
+class OverTls(App):
+    """A service with a certificate for 127.0.0.1 of an authority of its own, whose certificate is at `trusted`."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        super().__init__(settings, working=True)
+        authority, certificate = trustme.CA(), folder / "certificate.pem"
+        self.trusted = folder / "trusted.pem"
+        authority.cert_pem.write_to_path(self.trusted)
+        authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(certificate)
+        self._server.config.ssl_certfile = str(certificate)
+        self.url = self.url.replace("http:", "https:")
+
+
 RunApp = Callable[..., AbstractContextManager[App]]
 
 
@@ -135,6 +149,14 @@ def run_app(tmp_path: Path) -> RunApp:
         return App(Settings(**{"data_dir": tmp_path / "data", **QUICK, **settings}), working=working).running()
 
     return run
+
+
+@pytest.fixture
+def over_tls(tmp_path: Path, sqlite_url: str) -> Iterator[OverTls]:
+    """The service over https."""
+    settings = Settings(data_dir=tmp_path / "data", database_url=sqlite_url, starter_models=False, **QUICK)
+    with OverTls(settings, tmp_path).running() as app:
+        yield app
 
 
 @pytest.fixture

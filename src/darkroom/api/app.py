@@ -2,16 +2,18 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
 from darkroom import __version__
-from darkroom.api import native, problems, streams
+from darkroom.api import native, problems, streams, told
 from darkroom.api.deps import Options
 from darkroom.api.middleware import BodyLimit, Farewell, HostGuard, SafetyHeaders
 from darkroom.api.observed import REQUEST_ID, WITHOUT_FASTAPIS, Observed
+from darkroom.delivery.courier import Courier
 from darkroom.engine.core import Engine
 from darkroom.engine.watching.feed import Feed
 
@@ -22,7 +24,6 @@ ask for it at `GET /media/{media_id}` until its status is `COMPLETED`, then fetc
 Every error is `application/problem+json` (RFC 9457) and names the field that is wrong.
 """
 
-
 EXPOSED = ("Location", "Idempotent-Replayed", "Preference-Applied", "Retry-After", "ETag", "Content-Range", REQUEST_ID)
 
 
@@ -31,7 +32,7 @@ def create_app(open_engine: Callable[[], AbstractAsyncContextManager[Engine]], o
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_engine() as engine, _feed_of(engine).running() as feed:
+        async with open_engine() as engine, _feed_of(engine).running() as feed, _courier_of(engine, options).running():
             app.state.engine = engine
             app.state.feed = feed
             yield
@@ -64,13 +65,28 @@ def _feed_of(engine: Engine) -> Feed:
     )
 
 
+def _courier_of(engine: Engine, options: Options) -> Courier:
+    return Courier(
+        engine.database,
+        engine.egress,
+        engine.webhook_secrets,
+        partial(told.rendered, engine, options),
+        interval=engine.poll_interval.total_seconds(),
+    )
+
+
 def _add_middleware(app: FastAPI, options: Options) -> None:
-    app.add_middleware(BodyLimit, most=options.max_body_bytes)
+    app.add_middleware(
+        BodyLimit,
+        most=options.max_body_bytes,
+        with_pictures=max(options.max_body_bytes, options.max_upload_bytes),
+        paths=native.WITH_PICTURES,
+    )
     if options.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=options.cors_origins,
-            allow_methods=["GET", "POST", "DELETE"],
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["*"],
             expose_headers=EXPOSED,
         )

@@ -4,12 +4,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.routing import compile_path
+from starlette.routing import Route, compile_path
 
 
 def allowed_methods(app: FastAPI, path: str) -> list[str]:
     """The methods that `path` has, in capitals."""
-    return sorted(method.upper() for method in _operations(app, path))
+    declared = {method.upper() for method in _operations(app, path)}
+    return sorted(declared or _undeclared(app, path))
+
+
+def _undeclared(app: FastAPI, path: str) -> set[str]:
+    """The methods that the drop-in surfaces, which are not in the schema, have at `path`."""
+    routes = (route for route in app.routes if isinstance(route, Route) and route.path_regex.match(path))
+    return {method for route in routes for method in route.methods or ()}
 
 
 def known_names(app: FastAPI, path: str, method: str, where: str) -> Sequence[str]:

@@ -13,14 +13,19 @@ from darkroom.security.links import LinkSigner
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How the surfaces behave. `public_url`: what links start with; None: as the caller addressed us."""
+    """How the surfaces behave. `public_url`: what links start with; None: as the caller addressed us.
+
+    `openai_placeholders`: whether to take what the tests of OpenAI's client send.
+    """
 
     links: LinkSigner
     public_url: str | None = None
     hosts: tuple[str, ...] | None = None
     cors_origins: tuple[str, ...] = ()
     max_body_bytes: int = 1024 * 1024
+    max_upload_bytes: int = 32 * 1024 * 1024
     link_lifetime: timedelta = timedelta(hours=1)
+    openai_placeholders: bool = False
 
 
 async def _engine(request: Request) -> Engine:

@@ -1,42 +1,51 @@
 """What every request passes before it reaches a route."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from darkroom.api.problems import of_error
+from darkroom.api.problems import refuse
 from darkroom.errors import Forbidden, PayloadTooLarge
 
 
 class BodyLimit:
-    """Refuses bodies over `most` bytes with 413, by their declared length or, without one, as they come in."""
+    """Refuses bodies over `most` bytes with 413, by their declared length or, without one, as they come in.
 
-    def __init__(self, app: ASGIApp, *, most: int) -> None:
+    At `paths`, and below those that end in a slash, `with_pictures` bytes may come.
+    """
+
+    def __init__(self, app: ASGIApp, *, most: int, with_pictures: int, paths: Sequence[str]) -> None:
         self._app = app
         self._most = most
+        self._with_pictures = with_pictures
+        self._paths = frozenset(paths)
+        self._below = tuple(path for path in paths if path.endswith("/"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
+        headers, most = Headers(scope=scope), self._most_for(scope["path"])
         declared = headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared) > self._most:
-            await self._refuse(scope, receive, send)
+        if declared.isdecimal() and int(declared) > most:
+            await self._refuse(scope, receive, send, most)
         elif "transfer-encoding" in headers:
-            await self._count(scope, receive, send)
+            await self._count(scope, receive, send, most)
         else:
             await self._app(scope, receive, send)
 
-    async def _count(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _most_for(self, path: str) -> int:
+        return self._with_pictures if path in self._paths or path.startswith(self._below) else self._most
+
+    async def _count(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
         seen, started = 0, False
 
         async def counted() -> Message:
             nonlocal seen
             message = await receive()
             seen += len(message.get("body", b""))
-            if seen > self._most:
+            if seen > most:
                 raise _TooMuch
             return message
 
@@ -49,11 +58,11 @@ class BodyLimit:
             await self._app(scope, counted, noted)
         except _TooMuch:
             if not started:
-                await self._refuse(scope, receive, send)
+                await self._refuse(scope, receive, send, most)
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        error = PayloadTooLarge(f"the body may have at most {self._most} bytes", field="body")
-        response = of_error(error)
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
+        error = PayloadTooLarge(f"the body may have at most {most} bytes", field="body")
+        response = refuse(scope, error)
         response.headers["Connection"] = "close"
         await response(scope, receive, send)
 
@@ -113,7 +122,7 @@ class HostGuard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and not self._is_ours(host_of(Headers(scope=scope).get("host", ""))):
             error = Forbidden("this host name is not answered here; add it to DARKROOM_ALLOWED_HOSTS", field="Host")
-            await of_error(error)(scope, receive, send)
+            await refuse(scope, error)(scope, receive, send)
             return
         await self._app(scope, receive, send)
 

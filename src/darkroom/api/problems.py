@@ -1,7 +1,7 @@
-"""Errors on the wire: `application/problem+json` (RFC 9457), rendered here and nowhere else."""
+"""Errors on the wire: `application/problem+json` (RFC 9457), or what the clients of a drop-in surface read."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from darkroom.api.declared import allowed_methods, known_names
 from darkroom.errors import DarkroomError
@@ -61,13 +62,27 @@ ALWAYS = responses(403, 413, 500)
 """What every route may answer: by the guards that it stands behind, or when something breaks."""
 
 
-def render(problem: Problem, headers: Mapping[str, str] | None = None) -> Response:
-    """`problem` as an answer."""
-    return Response(problem.model_dump_json(), problem.status, dict(headers or {}), MEDIA_TYPE)
+Headers = Mapping[str, str]
+Shape = Callable[[Problem, Headers], Response]
+"""How a surface says a problem; `headers` come with it whatever its shape is."""
+
+AS_IT_IS: Headers = {}
 
 
-def of_error(error: DarkroomError) -> Response:
-    """An error of ours as an answer."""
+def render(problem: Problem, headers: Headers = AS_IT_IS) -> Response:
+    """`problem` as RFC 9457 has it."""
+    return Response(problem.model_dump_json(), problem.status, dict(headers), MEDIA_TYPE)
+
+
+def say(scope: Scope, problem: Problem, headers: Headers = AS_IT_IS) -> Response:
+    """`problem` in the shape of the surface that a request of this `scope` came to."""
+    shapes: Mapping[str, Shape] = scope["app"].state.shapes
+    of_surface = (shape for prefix, shape in shapes.items() if scope["path"].startswith(prefix))
+    return next(of_surface, render)(problem, headers)
+
+
+def refuse(scope: Scope, error: DarkroomError) -> Response:
+    """An error of ours as an answer to a request of this `scope`."""
     errors = [FieldProblem(field=error.field, message=error.message)] if error.field else []
     problem = Problem(
         title=error.title, status=error.status, detail=error.message, code=error.code, errors=errors
@@ -75,11 +90,12 @@ def of_error(error: DarkroomError) -> Response:
     headers = {}
     if error.status in RETRYABLE:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 1)))
-    return render(problem, headers)
+    return say(scope, problem, headers)
 
 
-def install(app: FastAPI) -> None:
-    """Have every error that leaves a route of `app` rendered as a problem."""
+def install(app: FastAPI, shapes: Mapping[str, Shape] | None = None) -> None:
+    """Have every error that leaves a route of `app` said as a problem; below the prefixes of `shapes`, in these."""
+    app.state.shapes = dict(shapes or {})
     app.add_exception_handler(DarkroomError, _darkroom_error)
     app.add_exception_handler(RequestValidationError, _validation_error)
     app.add_exception_handler(HTTPException, _http_error)
@@ -90,15 +106,15 @@ async def _darkroom_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, DarkroomError)
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         log.warning("request_failed", path=request.url.path, code=error.code, reason=error.message)
-    return of_error(error)
+    return refuse(request.scope, error)
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
-    return _invalid([_field_problem(item, request) for item in error.errors()], 422)
+    return _invalid(request, [_field_problem(item, request) for item in error.errors()], 422)
 
 
-def _invalid(errors: list[FieldProblem], status: int) -> Response:
+def _invalid(request: Request, errors: list[FieldProblem], status: int) -> Response:
     problem = Problem(
         title="The request is not valid",
         status=status,
@@ -106,7 +122,7 @@ def _invalid(errors: list[FieldProblem], status: int) -> Response:
         code="invalid_request",
         errors=errors,
     )
-    return render(problem)
+    return say(request.scope, problem)
 
 
 def _field_problem(item: Mapping[str, Any], request: Request) -> FieldProblem:
@@ -146,7 +162,7 @@ def printable(text: str) -> str:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if error.status_code == HTTPStatus.BAD_REQUEST and error.__cause__ is not None:
-        return _invalid([FieldProblem(field="body", message=_unreadable(error.__cause__))], error.status_code)
+        return _invalid(request, [FieldProblem(field="body", message=_unreadable(error.__cause__))], error.status_code)
     phrase = HTTPStatus(error.status_code).phrase
     headers, detail = dict(error.headers or {}), str(error.detail)
     if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -155,7 +171,7 @@ async def _http_error(request: Request, error: Exception) -> Response:
     elif error.status_code == HTTPStatus.NOT_FOUND:
         detail = "there is nothing at this path"
     problem = Problem(title=phrase, status=error.status_code, detail=detail, code=phrase.lower().replace(" ", "_"))
-    return render(problem, headers)
+    return say(request.scope, problem, headers)
 
 
 def _unreadable(cause: BaseException) -> str:
@@ -173,4 +189,4 @@ def _unreadable(cause: BaseException) -> str:
 async def _unexpected(request: Request, error: Exception) -> Response:
     """The traceback is logged; the caller learns nothing of it but the id to look for."""
     problem = Problem(title="Internal error", status=500, detail="something broke here", code="internal_error")
-    return render(problem, {"X-Request-ID": request_id()})
+    return say(request.scope, problem, {"X-Request-ID": request_id()})

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from darkroom.cli import asking
 from darkroom.cli.options import AsJson, Server
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def accounts(context: typer.Context, server: Server = None, as_json: AsJson = Fa
 
     if context.invoked_subcommand is not None:
         return
-    items = _ask(server, "GET", "/accounts")["items"]
+    items = asking.get(server, "/accounts")["items"]
     if as_json:
         shown.print_json(items)
     else:
@@ -35,20 +36,8 @@ def reset(
     """Forget what failed at an account: jobs are sent there again."""
     from urllib.parse import quote
 
-    after = _ask(server, "POST", f"/accounts/{quote(account, safe='')}/reset")
+    after = asking.post(server, f"/accounts/{quote(account, safe='')}/reset")
     typer.echo(f"{after['name']} {_state(after)}")
-
-
-def _ask(server: str | None, method: str, path: str) -> "Json":
-    import asyncio
-
-    from darkroom.cli.connection import connected
-
-    async def ask() -> "Json":
-        async with connected(server) as api:
-            return await (api.get(path) if method == "GET" else api.post(path))
-
-    return asyncio.run(ask())
 
 
 def _listed(items: list["Json"]) -> "Table":

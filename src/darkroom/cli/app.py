@@ -5,7 +5,21 @@ from typing import Annotated
 import typer
 
 from darkroom import __version__
-from darkroom.cli import accounts, costs, db, doctor, documents, generate, lanes, media, models, serve, up, worker
+from darkroom.cli import (
+    accounts,
+    costs,
+    db,
+    doctor,
+    documents,
+    generate,
+    lanes,
+    media,
+    models,
+    serve,
+    up,
+    webhooks,
+    worker,
+)
 from darkroom.cli.exits import CODES
 
 app = typer.Typer(
@@ -22,6 +36,7 @@ app.command("models")(models.models)
 app.add_typer(media.app, name="media")
 app.add_typer(lanes.app, name="lanes")
 app.add_typer(accounts.app, name="accounts")
+app.add_typer(webhooks.app, name="webhooks")
 app.command("costs")(costs.costs)
 app.add_typer(db.app, name="db")
 app.command("doctor")(doctor.doctor)

@@ -63,6 +63,10 @@ class Api:
         """The JSON that answers `body`."""
         return self._json(await self._send("POST", path, json=body, headers=headers))
 
+    async def upload(self, name: str, content: bytes) -> Json:
+        """What is known of a picture that is now kept there."""
+        return self._json(await self._send("POST", "/files", files={"file": (name, content)}))
+
     async def delete(self, path: str) -> None:
         """Delete what is at `path`."""
         await self._send("DELETE", path)

@@ -8,11 +8,15 @@ from uuid import uuid4
 
 import typer
 
+from darkroom.cli import sources
 from darkroom.cli.exits import FAILED, INTERRUPTED, REFUSED, CommandError
 from darkroom.cli.options import AsJson, Server
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from darkroom.cli.connection import Api, Json
+    from darkroom.cli.sources import Source
 
 PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 
@@ -25,6 +29,10 @@ def generate(
     model: Annotated[str | None, typer.Option("--model", "-m", help="One of `darkroom models`.")] = None,
     width: Annotated[int | None, typer.Option(help="Pixels.")] = None,
     height: Annotated[int | None, typer.Option(help="Pixels.")] = None,
+    image: Annotated[
+        str | None, typer.Option(metavar="PICTURE", help="What to start from: a path, an https URL, or a file's id.")
+    ] = None,
+    mask: Annotated[str | None, typer.Option(metavar="PICTURE", help="Where to paint, in the same way.")] = None,
     parameter: Annotated[
         list[str] | None,
         typer.Option("--parameter", "-p", metavar="KEY=VALUE", help="A parameter of the model: JSON or text. Repeat."),
@@ -51,11 +59,12 @@ def generate(
         "parameters": dict(map(as_pair, parameter or ())) | given,
         "tags": tag or [],
     }
+    pictures = {name: sources.read(text) for name, text in (("image", image), ("mask", mask)) if text is not None}
     _prepare(output)
 
     import asyncio
 
-    asyncio.run(_generate(order, output, server=server, timeout=timeout, as_json=as_json, quiet=quiet))
+    asyncio.run(_generate(order, pictures, output, server=server, timeout=timeout, as_json=as_json, quiet=quiet))
 
 
 def as_pair(text: str) -> tuple[str, Any]:
@@ -87,14 +96,22 @@ def _prepare(folder: Path) -> None:
 
 
 async def _generate(
-    order: "Json", folder: Path, *, server: str | None, timeout: float | None, as_json: bool, quiet: bool
+    order: "Json",
+    pictures: "Mapping[str, Source]",
+    folder: Path,
+    *,
+    server: str | None,
+    timeout: float | None,
+    as_json: bool,
+    quiet: bool,
 ) -> None:
     from darkroom.cli import saving, shown, waiting
     from darkroom.cli.connection import connected
 
     async with connected(server) as api:
         with waiting.interruptible() as interrupt:
-            media = await submit(api, order)
+            given = {name: await sources.reference(api, source) for name, source in pictures.items()}
+            media = await submit(api, {**order, **given})
             with waiting.progress_bar(quiet=quiet) as show:
                 media = await waiting.until_ended(api, media, show=show, interrupt=interrupt, timeout=timeout)
         if interrupt.is_set():

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from darkroom.cli import asking
 from darkroom.cli.options import AsJson, Server
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def lanes(context: typer.Context, server: Server = None, as_json: AsJson = False
 
     if context.invoked_subcommand is not None:
         return
-    items = _ask(server, "GET", "/lanes")["items"]
+    items = asking.get(server, "/lanes")["items"]
     if as_json:
         shown.print_json(items)
     else:
@@ -45,20 +46,8 @@ def resume(lane: Name, server: Server = None) -> None:
 def _hold(server: str | None, name: str, verb: str) -> None:
     from urllib.parse import quote
 
-    lane = _ask(server, "POST", f"/lanes/{quote(name, safe='')}/{verb}")
+    lane = asking.post(server, f"/lanes/{quote(name, safe='')}/{verb}")
     typer.echo(f"{lane['name']} {_state(lane)}")
-
-
-def _ask(server: str | None, method: str, path: str) -> "Json":
-    import asyncio
-
-    from darkroom.cli.connection import connected
-
-    async def ask() -> "Json":
-        async with connected(server) as api:
-            return await (api.get(path) if method == "GET" else api.post(path))
-
-    return asyncio.run(ask())
 
 
 def _listed(items: list["Json"]) -> "Table":

@@ -3,11 +3,12 @@
 import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
 import typer
 
+from darkroom.cli.asking import every, with_api
 from darkroom.cli.exits import REFUSED, CommandError, complain
 from darkroom.cli.options import AsJson, Server
 
@@ -19,7 +20,6 @@ app = typer.Typer(help="What became of what was asked for.", rich_markup_mode=No
 Id = Annotated[UUID, typer.Argument(metavar="ID", help="Of a media, or of any of its jobs.")]
 Ids = Annotated[list[UUID], typer.Argument(metavar="ID...", help="Of media, or of any of their jobs.")]
 Status = Literal["IN_QUEUE", "PROCESSING", "COMPLETED", "ERROR", "CANCELLED"]
-PAGE = 100
 
 
 @app.command("list")
@@ -46,7 +46,7 @@ def list_(
         "created_after": after and shown.instant("--after", after),
         "created_before": before and shown.instant("--before", before),
     }
-    items = _with_api(server, lambda api: _every(api, "/media", filters, None if all_ else limit))
+    items = with_api(server, lambda api: every(api, "/media", filters, None if all_ else limit))
     if as_json:
         shown.print_json(items)
     else:
@@ -76,12 +76,12 @@ def show(
         if jobs:
             found["jobs"] = (await api.get(f"{at}/jobs"))["items"]
         if logs:
-            found["logs"] = await _every(api, f"{at}/logs", {}, None)
+            found["logs"] = await every(api, f"{at}/logs", {}, None)
         if tracebacks:
             found["tracebacks"] = await _tracebacks(api, UUID(found["id"]))
         return found
 
-    found = _with_api(server, gather)
+    found = with_api(server, gather)
     if as_json:
         shown.print_json(found)
     else:
@@ -148,23 +148,10 @@ def delete(
     _each(server, ids, delete_one)
 
 
-def _with_api(server: str | None, work: Callable[["Api"], Awaitable[Any]]) -> Any:
-    """What `work` makes of the API."""
-    import asyncio
-
-    from darkroom.cli.connection import connected
-
-    async def run() -> Any:
-        async with connected(server) as api:
-            return await work(api)
-
-    return asyncio.run(run())
-
-
 def _each(server: str | None, ids: list[UUID], work: Callable[["Api", "Json"], Awaitable[None]]) -> None:
     """Have `work` done on each media. One that is refused does not keep the others from it; the worst code counts."""
 
-    async def every(api: "Api") -> int:
+    async def do_each(api: "Api") -> int:
         worst = 0
         for media_id in ids:
             try:
@@ -173,7 +160,7 @@ def _each(server: str | None, ids: list[UUID], work: Callable[["Api", "Json"], A
                 worst = max(worst, complain(error.message, error.code))
         return worst
 
-    raise typer.Exit(_with_api(server, every))
+    raise typer.Exit(with_api(server, do_each))
 
 
 async def _find(api: "Api", some_id: UUID) -> "Json":
@@ -187,20 +174,6 @@ async def _find(api: "Api", some_id: UUID) -> "Json":
             return await api.get(f"/media/status/{some_id}")
         except Refused as error:
             raise Refused(f"there is no media, and no job, {some_id}", error.status) from error
-
-
-async def _every(api: "Api", path: str, filters: "Json", limit: int | None) -> list["Json"]:
-    """The items of a list, page after page; at most `limit`. A page may be short before the end."""
-    items: list[Json] = []
-    cursor: object = None
-    while limit is None or len(items) < limit:
-        most = PAGE if limit is None else min(PAGE, limit - len(items))
-        page = await api.get(path, {**filters, "cursor": cursor, "limit": most})
-        items += page["items"]
-        cursor = page["next_cursor"]
-        if cursor is None:
-            break
-    return items
 
 
 async def _tracebacks(api: "Api", media_id: UUID) -> list["Json"]:

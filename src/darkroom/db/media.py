@@ -23,10 +23,10 @@ from sqlalchemy import (
 
 from darkroom.db import files
 from darkroom.db.positions import position as queue_position
-from darkroom.db.rows import AnyRow, to_media
+from darkroom.db.rows import AnyRow, to_media, to_webhook
 from darkroom.db.tables import jobs, media, tags
 from darkroom.media.ids import first_id_at
-from darkroom.media.model import Media
+from darkroom.media.model import Media, Webhook
 from darkroom.media.states import ENDED, LEGAL, RETRYABLE, IllegalMove, Status, sources
 
 WINDOW = 2000
@@ -158,6 +158,23 @@ def find_keys(connection: Connection, keys: Sequence[tuple[str | None, str]]) ->
     return found
 
 
+def find_repeated(
+    connection: Connection, owner: str | None, fingerprint: str, *, since: UUID, ended_after: datetime
+) -> UUID | None:
+    """The newest media of that content without a key, unless it ended earlier. Looks at an owner's latest only."""
+    columns = (media.c.id, media.c.fingerprint, media.c.idempotency_key, media.c.status, media.c.updated_at)
+    latest = (
+        select(*columns)
+        .where(media.c.owner == owner, media.c.id >= since)  # None becomes IS NULL
+        .order_by(media.c.id.desc())
+        .limit(WINDOW * STEPS)
+        .subquery()
+    )
+    going_on = latest.c.status.notin_(ENDED) | (latest.c.updated_at >= ended_after)
+    same = (latest.c.fingerprint == fingerprint, latest.c.idempotency_key.is_(None))
+    return connection.execute(select(latest.c.id).where(*same, going_on).order_by(latest.c.id.desc())).scalar()
+
+
 _GET = select(media).where(media.c.id == bindparam("the_id"))
 _AMONG = media.c.id.in_(bindparam("ids", expanding=True))
 _SOME = select(media).where(_AMONG).order_by(media.c.id.desc())
@@ -222,13 +239,25 @@ def live_job(connection: Connection, media_id: UUID) -> AnyRow | None:
     return connection.execute(select(media.c.job_id, media.c.status).where(media.c.id == media_id)).one_or_none()
 
 
-_TRIES = select(media.c.number_of_tries, media.c.max_tries, media.c.model).where(media.c.id == bindparam("the_id"))
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What decides on how a media goes on: how many tries counted, how many it has; and whom to tell."""
+
+    tries: int
+    max_tries: int
+    model: str
+    webhook: Webhook | None
 
 
-def tries(connection: Connection, media_id: UUID) -> tuple[int, int, str]:
-    """How many tries of a media counted, how many it has, and its model."""
-    row = connection.execute(_TRIES, {"the_id": media_id}).one()
-    return row.number_of_tries, row.max_tries, row.model
+_STANDING = select(media.c.number_of_tries, media.c.max_tries, media.c.model, media.c.webhook).where(
+    media.c.id == bindparam("the_id")
+)
+
+
+def standing(connection: Connection, media_id: UUID) -> Standing:
+    """How a media stands, which must be there."""
+    tries, most, model, webhook = connection.execute(_STANDING, {"the_id": media_id}).one()
+    return Standing(tries, most, model, to_webhook(webhook))
 
 
 def ended_before(connection: Connection, at: datetime, *, limit: int) -> list[UUID]:

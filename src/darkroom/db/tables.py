@@ -17,7 +17,7 @@ from sqlalchemy import (
 )
 
 from darkroom.db.types import BigId, Json, Money, UTCDateTime, enum_of
-from darkroom.media.states import JobState, Status
+from darkroom.media.states import DeliveryState, JobState, Status
 
 metadata = MetaData(
     naming_convention={
@@ -52,6 +52,7 @@ media = Table(
     Column("idempotency_key", String(255)),
     Column("fingerprint", String(64)),
     Column("trace", String(55), comment="traceparent of the request (W3C Trace Context)"),
+    Column("webhook", Json, comment="whom to tell of it"),
     Column("created_at", UTCDateTime, nullable=False),
     Column("updated_at", UTCDateTime, nullable=False),
     Column("started_at", UTCDateTime),
@@ -197,4 +198,58 @@ trash = Table(
     Column("delete_after", UTCDateTime, nullable=False),
     Index("ix_trash_delete_after", "delete_after"),
     comment="what the store may still hold and no media needs: the janitor removes it",
+)
+
+inputs = Table(
+    "inputs",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("owner", String(200)),
+    Column("name", String(255)),
+    Column("key", Text, nullable=False),
+    Column("content_type", String(100), nullable=False),
+    Column("width", Integer, nullable=False),
+    Column("height", Integer, nullable=False),
+    Column("bytes", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("metadata", Json, nullable=False),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("used_at", UTCDateTime, nullable=False),
+    Index("ix_inputs_used_at", "used_at"),
+    comment="pictures that callers gave to start from; kept for a while after they were last asked for",
+)
+
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("media_id", Uuid, ForeignKey("media.id", ondelete="CASCADE"), nullable=False),
+    Column("owner", String(200), nullable=False, comment="its media's; empty: nobody's"),
+    Column("event", String(16), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("host", String(255), nullable=False, comment="of the url: no host is sent to more than a few times at once"),
+    Column("state", enum_of(DeliveryState), nullable=False),
+    Column("tries", Integer, nullable=False, comment="since it was noted, or last asked for again"),
+    Column("due_at", UTCDateTime, nullable=False, comment="while it is being sent: when it may be sent again"),
+    Column("attempts", Json, nullable=False, comment="what became of each try, the latest last"),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("ended_at", UTCDateTime),
+    Index("ix_deliveries_media", "media_id", "id"),
+    Index("ix_deliveries_list", "owner", "id"),
+    Index("ix_deliveries_list_state", "owner", "state", "id"),
+    comment="what webhooks are told, and what became of it",
+)
+
+PENDING = deliveries.c.state == text("'pending'")
+Index("ix_deliveries_due", deliveries.c.due_at, sqlite_where=PENDING, postgresql_where=PENDING)
+
+webhook_secrets = Table(
+    "webhook_secrets",
+    metadata,
+    Column("owner", String(200), nullable=False, comment="empty: nobody's"),
+    Column("created_at", UTCDateTime, nullable=False),
+    Column("secret", Text, nullable=False),
+    Column("expires_at", UTCDateTime, comment="when it stops signing, because it was replaced"),
+    PrimaryKeyConstraint("owner", "created_at"),
+    comment="what webhooks are signed with",
 )

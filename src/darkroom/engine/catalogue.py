@@ -26,6 +26,14 @@ OUTPUT_FORMAT = {
 
 ONE = {"type": "integer", "minimum": 1, "maximum": 1, "default": 1, "description": "How many pictures."}
 
+REFERENCE = {"type": "string", "minLength": 1}
+"""What callers may say for a picture, which is looked at when it is taken in; providers get `data:` URIs."""
+HOW = "a file's id, a data: URI, or an https URL"
+PICTURES: Mapping[str, Mapping[str, Any]] = {
+    "image": {**REFERENCE, "description": f"The picture to start from: {HOW}."},
+    "mask": {**REFERENCE, "description": f"Where to paint: {HOW}."},
+    "images": {"type": "array", "items": REFERENCE, "description": f"The pictures to go by, each {HOW}."},
+}
 PROVIDER_OPTIONS = {
     "type": "object",
     "additionalProperties": {"type": "object"},
@@ -317,10 +325,19 @@ def with_our_own(schema: Mapping[str, Any], passes_to: str | None) -> dict[str, 
 
     One picture can be asked for everywhere.
     """
-    properties = {"n": ONE, **schema.get("properties", {}), "output_format": OUTPUT_FORMAT}
+    stated = {name: _as_callers_say_it(name, rule) for name, rule in schema.get("properties", {}).items()}
+    properties = {"n": ONE, **stated, "output_format": OUTPUT_FORMAT}
     if passes_to is not None:
         properties["provider_options"] = PROVIDER_OPTIONS
     return {**schema, "properties": properties}
+
+
+def _as_callers_say_it(name: str, rule: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A provider's rule for a parameter, without what it says of `data:` URIs where that is a picture."""
+    said = PICTURES.get(name)
+    if said is None or rule.get("type") != said["type"]:
+        return rule
+    return {**said, **{key: rule[key] for key in ("minItems", "maxItems") if key in rule}}
 
 
 def defaults_of(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,22 +1,25 @@
 """The engine as one thing: what the surfaces call, and what runs beside them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID
 
 import structlog
 
 from darkroom.db.session import Database
+from darkroom.delivery.book import Book
+from darkroom.delivery.secrets import Secrets
 from darkroom.dispatch.base import Dispatcher
-from darkroom.engine import intake
+from darkroom.engine import intake, references, repeats
 from darkroom.engine.accounts import Accounts
 from darkroom.engine.admission import Admission
 from darkroom.engine.catalogue import Catalogue
 from darkroom.engine.claiming import Claimer, Tickets
 from darkroom.engine.costs import Costs
+from darkroom.engine.inputs import Inputs
 from darkroom.engine.intake import Order
 from darkroom.engine.janitor import Janitor, Sweeper
 from darkroom.engine.lanes import Lanes
@@ -28,9 +31,10 @@ from darkroom.engine.transitions.base import prefix_of
 from darkroom.engine.worker import Worker
 from darkroom.errors import BudgetExhausted, QueueFull, Unavailable
 from darkroom.events.base import EventBus
-from darkroom.media.events import FINAL, News
+from darkroom.media.events import FINAL, News, Previewed, Progressed
 from darkroom.media.model import Media, Submission
 from darkroom.media.states import ENDED
+from darkroom.security.egress import Egress
 from darkroom.storage.base import Storage
 from darkroom.telemetry import metrics
 
@@ -42,7 +46,7 @@ REREAD = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The answer to an order. `replayed`: its idempotency key had been used for it before."""
+    """The answer to an order. `replayed`: it had been accepted before, when it was first sent."""
 
     media: Located
     replayed: bool
@@ -54,6 +58,10 @@ class Engine:
 
     database: Database
     storage: Storage
+    inputs: Inputs
+    egress: Egress
+    deliveries: Book
+    webhook_secrets: Secrets
     catalogue: Catalogue
     bus: EventBus
     dispatcher: Dispatcher
@@ -70,6 +78,7 @@ class Engine:
     claimers: Sequence[Claimer]
     max_tries: int
     stop_grace: timedelta
+    poll_interval: timedelta
     draining: bool = False
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -83,9 +92,17 @@ class Engine:
 
         Raises `InvalidRequest`, `UnknownModel`, `IdempotencyMismatch`, `BudgetExhausted`, `QueueFull`, `Unavailable`.
         """
+        if order.webhook is not None:
+            self.egress.check(order.webhook.url, field="webhook")
+        if repeated := await repeats.find(self.database, order):
+            return Accepted(await self.queries.media(repeated), replayed=True)
         model = await self.catalogue.ready(order.model)
         wanted = intake.accept(order, self.catalogue, max_tries=self.max_tries)
         spent = await self.costs.refusal(model, wanted)
+        if spent is None and any(references.references(wanted.parameters)):
+            if repeated := await self.lifecycle.repeated(wanted):
+                return Accepted(await self.queries.media(repeated), replayed=True)
+            wanted = replace(wanted, parameters=await self.inputs.settle(wanted.parameters, wanted.owner))
         async with self.admission.asking(wanted.lane) as full:
             answer = await self._submit(wanted, spent or full)
         if isinstance(answer, Media):
@@ -120,6 +137,32 @@ class Engine:
                 news.clear()
                 known = await self.queries.media(media_id)
         return known
+
+    async def follow(self, known: Located) -> AsyncGenerator[Located | Progressed | Previewed, None]:
+        """How a media is, and then what happens to it, until it has ended or the service stops.
+
+        `known`: the media as the caller has just seen it; it is told again when it may have changed, at least every
+        two seconds. Of what one who is slow has not read, only the latest is kept. Raises `NotFound` once it is
+        deleted, `DatabaseUnavailable`.
+        """
+        media_id, latest, news = known.media.id, dict[type, Progressed | Previewed](), asyncio.Event()
+
+        def listen(event: News) -> None:
+            if isinstance(event, Progressed | Previewed):
+                latest[type(event)] = event
+            news.set()
+
+        with metrics.WATCHERS.track_inprogress(), self.bus.listening(media_id, listen):
+            yield known
+            while known.media.status not in ENDED and not self.stopping.is_set():
+                await _first(news, self.stopping, timeout=REREAD)
+                news.clear()
+                told = list(latest.values())
+                latest.clear()
+                for event in told:
+                    yield event
+                known = await self.queries.media(media_id)
+                yield known
 
     async def remove(self, media_id: UUID) -> None:
         """Delete a media with its files. What the store cannot delete now, the janitor does later."""

@@ -3,17 +3,20 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from darkroom.engine.catalogue import Catalogue
-from darkroom.media.model import Submission
+from darkroom.media.model import Submission, Webhook
 from darkroom.telemetry import traces
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """A caller's wish, its form checked, its model and parameters not yet."""
+    """A caller's wish, its form checked, its model and parameters not yet.
+
+    `retried`: whether a client that sends no key says that it asks once more; None: it does not say such things.
+    """
 
     prompt: str
     model: str | None = None
@@ -24,6 +27,13 @@ class Order:
     max_tries: int | None = None
     idempotency_key: str | None = None
     owner: str | None = None
+    webhook: Webhook | None = None
+    retried: bool | None = None
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether a later request may stand for the same."""
+        return self.idempotency_key is not None or self.retried is not None
 
 
 def accept(order: Order, catalogue: Catalogue, *, max_tries: int) -> Submission:
@@ -40,14 +50,17 @@ def accept(order: Order, catalogue: Catalogue, *, max_tries: int) -> Submission:
         tags=tuple(dict.fromkeys(order.tags)),
         metadata=dict(order.metadata),
         idempotency_key=order.idempotency_key,
-        fingerprint=fingerprint(order) if order.idempotency_key is not None else None,
+        fingerprint=fingerprint(order) if order.is_repeatable else None,
         trace=traces.traceparent(),
+        webhook=order.webhook,
     )
 
 
 def fingerprint(order: Order) -> str:
     """What two requests have in common if they ask for the same: SHA-256 over what the caller sent."""
+    webhook = asdict(order.webhook) if order.webhook else None
     content = [
         order.prompt, order.model, order.parameters, order.priority, order.tags, order.metadata, order.max_tries,
+        *([webhook] if webhook else ()),
     ]  # fmt: skip
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()

@@ -13,6 +13,7 @@ from darkroom.db import claims, jobs, lanes, media, trash
 from darkroom.db.session import Database
 from darkroom.dispatch.base import Dispatcher
 from darkroom.engine.admission import Admission
+from darkroom.engine.inputs import Inputs
 from darkroom.engine.lifecycle import Lifecycle
 from darkroom.errors import NotFound, StorageUnavailable, Unavailable
 from darkroom.storage.base import Storage
@@ -80,6 +81,7 @@ class Janitor:
         lease: timedelta,
         interval: timedelta = timedelta(seconds=1),
         retention: timedelta | None = None,
+        inputs: Inputs | None = None,
     ) -> None:
         self._database = database
         self._lifecycle = lifecycle
@@ -90,6 +92,7 @@ class Janitor:
         self._lease = lease
         self._interval = interval
         self._retention = retention
+        self._inputs = inputs
         self._expected: datetime | None = None
         self._grace_until: datetime | None = None
 
@@ -137,9 +140,14 @@ class Janitor:
         self._expected = self._lifecycle.now() + self._interval
 
     async def tidy(self) -> None:
-        """Clear the trash, enforce retention, empty lanes that nobody serves. Raises `Unavailable`."""
+        """Clear the trash, delete inputs that nobody uses, enforce retention, empty lanes that nobody serves.
+
+        Raises `Unavailable`.
+        """
         now = self._lifecycle.now()
         await self._rehome()
+        if self._inputs is not None:
+            await self._inputs.expire()
         await self._sweeper.clear(await self._database.read(trash.due, now, limit=CHUNK))
         if self._retention is not None:
             await self._retire(now - self._retention)

@@ -14,7 +14,7 @@ from darkroom.engine.observing.counting import count
 from darkroom.engine.transitions import accounts, asking, beginning, lanes, leasing, reporting, submitting
 from darkroom.engine.transitions.base import Done
 from darkroom.engine.transitions.leasing import Task
-from darkroom.errors import LeaseLost
+from darkroom.errors import IdempotencyMismatch, LeaseLost
 from darkroom.events.base import EventBus
 from darkroom.media.events import MediaEvent, Previewed, Progressed
 from darkroom.media.model import Media, Submission
@@ -69,6 +69,16 @@ class Lifecycle:
             self._dispatcher.wake(wanted.lane)
         return answer
 
+    async def repeated(self, wanted: Submission) -> UUID | None:
+        """The media that its idempotency key made, before anything is done for a new one.
+
+        Raises `IdempotencyMismatch`.
+        """
+        replay = await self._database.read(submitting.repeated, submitting.Submit(wanted, self.now()))
+        if isinstance(replay, IdempotencyMismatch):
+            raise replay
+        return replay
+
     async def claim(self, lane: str, most: int, *, worker: str, only: UUID | None = None) -> Sequence[Task]:
         """Take at most `most` due jobs of `lane` under a lease, best first; `only` of that media, if given.
 
@@ -105,7 +115,7 @@ class Lifecycle:
     async def progress(self, task: Task, step: int, total: int, *, milestone: bool) -> None:
         """`step` of `total` is done; a `milestone` is told in the story."""
         event = Progressed(task.media.id, task.job.id, self.now(), step, total)
-        await self._make(reporting.progress, reporting.Step(event, milestone))
+        await self._make(reporting.progress, reporting.Step(event, milestone, task.media.webhook))
 
     def preview(self, task: Task, image: str) -> None:
         """Show those who watch a picture on its way, a `data:` URI; nothing of it is kept."""

@@ -20,7 +20,7 @@ from darkroom.engine.transitions import reporting
 from darkroom.engine.transitions.base import prefix_of
 from darkroom.engine.transitions.leasing import Task
 from darkroom.engine.transitions.settling import Trouble
-from darkroom.engine.ways import Ways, request_for, routes_of
+from darkroom.engine.ways import Ways, routes_of
 from darkroom.errors import (
     AccountRefused,
     DarkroomError,
@@ -212,7 +212,7 @@ class Run:
 
     async def _generate(self, route: Route) -> Made:
         traces.note(provider=route.provider_name)
-        request = request_for(self.task.media, self.task, route)
+        request = await self._request(route)
         seconds = (await self._time_limit()).total_seconds()
         limit = asyncio.timeout(seconds)
         try:
@@ -233,6 +233,16 @@ class Run:
         if sorted(made.pictures) != list(range(request.n)):
             raise InvalidOutput(f"{route.provider_name} returned {len(made.pictures)} of {request.n} pictures")
         return made
+
+    async def _request(self, route: Route) -> Request:
+        """What the provider is asked; a store that has its pictures and does not answer is waited for."""
+        requests: list[Request] = []
+
+        async def load() -> None:
+            requests.append(await self._tools.ways.request(self.task, route, resumes=self._ref is not None))
+
+        await self._insist(load)
+        return requests[-1]
 
     def _hook(self) -> AbstractContextManager[Hook | None]:
         hooks = self._tools.hooks
@@ -321,6 +331,7 @@ class Run:
         return reporting.Complete(
             self.task.job.id, self._tools.lifecycle.now(), route.provider_name, tuple(files), tuple(stored),
             self._cost(route, made, files), self.task.media.model, account, route.label,
+            self.task.media.webhook,
         )  # fmt: skip
 
     def _cost(self, route: Route, made: Made, files: Sequence[File]) -> Decimal | None:

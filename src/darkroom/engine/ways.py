@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from darkroom.engine.catalogue import Catalogue, Model, Route
+from darkroom.engine.inputs import Inputs
 from darkroom.engine.lifecycle import Lifecycle
 from darkroom.engine.transitions.beginning import Begin, Candidate, Hindrance
 from darkroom.engine.transitions.leasing import Task
-from darkroom.errors import BudgetExhausted, NoRoom, Permanent, SubmissionUncertain
+from darkroom.errors import BudgetExhausted, InputExpired, NoRoom, Permanent, SubmissionUncertain
 from darkroom.media.model import Media, Request
 from darkroom.media.money import Budget
 from darkroom.media.routing import in_order
@@ -32,12 +33,6 @@ class Way:
     is_found: bool = False
 
 
-def request_for(media: Media, task: Task, route: Route) -> Request:
-    """What the provider of `route` is asked to do for a media."""
-    parameters, extra = route.narrowed(media.parameters)
-    return Request(media.id, task.job.id, media.prompt, route.model, parameters, route.options, extra)
-
-
 def routes_of(model: Model, media: Media) -> dict[str, Route]:
     """The routes that can serve a media, by label, in the order in which it tries them."""
     capable = {route.label: route for route in model.capable(media.parameters)}
@@ -49,10 +44,17 @@ class Ways:
     """Finds the way of each job. `budgets`: those that all spending falls under."""
 
     def __init__(
-        self, lifecycle: Lifecycle, catalogue: Catalogue, budgets: Sequence[Budget] = (), *, rng: random.Random
+        self,
+        lifecycle: Lifecycle,
+        catalogue: Catalogue,
+        inputs: Inputs,
+        budgets: Sequence[Budget] = (),
+        *,
+        rng: random.Random,
     ) -> None:
         self._lifecycle = lifecycle
         self._catalogue = catalogue
+        self._inputs = inputs
         self._budgets = tuple(budgets)
         self._rng = rng
 
@@ -92,6 +94,20 @@ class Ways:
                 return Way(earlier, ref, is_found=True)
         return await self._begin(model, task, say, is_resent=not can_tell)
 
+    async def request(self, task: Task, route: Route, *, resumes: bool = False) -> Request:
+        """What the provider of `route` is asked to do for a media, with the pictures that it starts from.
+
+        What is resumed at a backend has them there. Raises `InputExpired`, `Unavailable`.
+        """
+        media = task.media
+        parameters, extra = route.narrowed(media.parameters)
+        try:
+            parameters = await self._inputs.loaded(parameters)
+        except InputExpired:
+            if not resumes:
+                raise
+        return Request(media.id, task.job.id, media.prompt, route.model, parameters, route.options, extra)
+
     # Between "sent" and "id saved"
 
     async def look(self, route: Route, task: Task) -> str | None:
@@ -99,7 +115,7 @@ class Ways:
         since = task.job.sent_at or task.job.started_at
         if since is None or not route.provider.capabilities.finds:
             return None
-        for ref in await route.provider.find(request_for(task.media, task, route), since=since):
+        for ref in await route.provider.find(await self.request(task, route), since=since):
             if not await self._lifecycle.is_taken(route.account.name, ref):
                 return ref
         return None

@@ -2,7 +2,8 @@
 
 from darkroom.imaging.description import Description
 from darkroom.imaging.develop import Developer, Picture
+from darkroom.imaging.intake import Intake, Taken
 from darkroom.imaging.metadata import read_description
 from darkroom.imaging.verify import Limits
 
-__all__ = ["Description", "Developer", "Limits", "Picture", "read_description"]
+__all__ = ["Description", "Developer", "Intake", "Limits", "Picture", "Taken", "read_description"]

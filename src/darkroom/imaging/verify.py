@@ -10,6 +10,8 @@ from darkroom.errors import InvalidOutput, OutputTooLarge
 from darkroom.imaging.containers import CONTAINERS
 from darkroom.imaging.formats import Format, name_of, sniff
 
+SUBJECT = "the backend returned"
+"""What the messages begin with; where the picture came from elsewhere, they are given another beginning."""
 _BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
@@ -40,7 +42,7 @@ def verify(content: bytes, limits: Limits) -> Decoded:
     beyond `limits`.
     """
     if len(content) > limits.max_bytes:
-        raise OutputTooLarge(f"the backend returned {len(content):,} bytes; the limit is {limits.max_bytes:,}")
+        raise OutputTooLarge(f"{SUBJECT} {len(content):,} bytes; the limit is {limits.max_bytes:,}")
     image_format = sniff(content)
     if image_format is None:
         raise _refused(name_of(content))
@@ -63,7 +65,7 @@ def _check_size(size: tuple[int, int], limits: Limits) -> None:
     width, height = size
     if width * height > limits.max_pixels:
         most = f"the limit is {limits.max_pixels:,} pixels"
-        raise OutputTooLarge(f"the backend returned a picture of {width} x {height} pixels; {most}")
+        raise OutputTooLarge(f"{SUBJECT} a picture of {width} x {height} pixels; {most}")
 
 
 def _decoded(content: bytes, image_format: Format, limits: Limits) -> Image.Image:
@@ -75,7 +77,7 @@ def _decoded(content: bytes, image_format: Format, limits: Limits) -> Image.Imag
     except OutputTooLarge:
         raise
     except _BOMBS as error:
-        raise OutputTooLarge("the backend returned a picture too large to be decoded") from error
+        raise OutputTooLarge(f"{SUBJECT} a picture too large to be decoded") from error
     except Exception as error:  # damaged bytes make Pillow raise almost anything
         raise _translated(error, image_format) from error
     return image
@@ -84,9 +86,9 @@ def _decoded(content: bytes, image_format: Format, limits: Limits) -> Image.Imag
 def _translated(error: Exception, image_format: Format) -> InvalidOutput | OutputTooLarge:
     """Pillow tells text or a profile that unpacks to too much from plain damage by its words alone."""
     if isinstance(error, ValueError) and ("too large" in str(error) or "Too much memory" in str(error)):
-        return OutputTooLarge(f"the backend returned a {image_format.label} with far too much text or profile in it")
+        return OutputTooLarge(f"{SUBJECT} a {image_format.label} with far too much text or profile in it")
     return _refused(f"a damaged {image_format.label}")
 
 
 def _refused(what: str) -> InvalidOutput:
-    return InvalidOutput(f"the backend returned {what}; a PNG, JPEG or WebP picture is accepted")
+    return InvalidOutput(f"{SUBJECT} {what}; a PNG, JPEG or WebP picture is accepted")

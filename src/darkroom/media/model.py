@@ -4,14 +4,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 from darkroom.media.routing import Routing
-from darkroom.media.states import JobState, Status
+from darkroom.media.states import DeliveryState, JobState, Status
 
 Parameters = Mapping[str, Any]
 NOWHERE_YET = Routing()
+
+
+@dataclass(frozen=True, slots=True)
+class Webhook:
+    """Whom to tell of a media. `events`: of which of `WEBHOOK_EVENTS`.
+
+    `form`: the surface in whose words; `base`: what links in them start with, for want of a request to answer.
+    """
+
+    url: str
+    events: tuple[str, ...] = ("completed",)
+    form: str = "native"
+    base: str = ""
+
+
+WEBHOOK_EVENTS: Final = ("started", "progress", "output", "completed")
+"""A worker has it; it is a step further; its pictures are there; it has ended, in whichever way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +47,7 @@ class Submission:
     idempotency_key: str | None = None
     fingerprint: str | None = None
     trace: str | None = None
+    webhook: Webhook | None = None
 
 
 class Hook(Protocol):
@@ -161,7 +179,64 @@ class Media:
     started_at: datetime | None
     completed_at: datetime | None
     trace: str | None = None
+    webhook: Webhook | None = None
     files: tuple[File, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A picture that a caller gave to start from. `key` is a storage key: never shown. `used_at`: last asked for."""
+
+    id: UUID
+    owner: str | None
+    name: str | None
+    key: str
+    content_type: str
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+    metadata: Mapping[str, Any]
+    created_at: datetime
+    used_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A try to tell a webhook. `status`: of the answer; None: there was none. `error`: why it failed."""
+
+    at: datetime
+    seconds: float
+    status: int | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An event of a media that a webhook is told, and what became of that. `owner`: empty for nobody's."""
+
+    id: UUID
+    media_id: UUID
+    owner: str
+    event: str
+    url: str
+    host: str
+    state: DeliveryState
+    tries: int
+    due_at: datetime
+    attempts: tuple[Attempt, ...]
+    created_at: datetime
+    ended_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """What an owner's webhooks are signed with. `expires_at`: when it stops signing, because it was replaced."""
+
+    owner: str
+    created_at: datetime
+    secret: str = field(repr=False)
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,17 @@ class JobState(StrEnum):
     CANCELLED = "cancelled"
 
 
+class DeliveryState(StrEnum):
+    """Where the telling of an event to a webhook is."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    """Its tries are spent."""
+    GONE = "gone"
+    """The target answered 410: nothing more is sent there of this media."""
+
+
 State = TypeVar("State", Status, JobState)
 Moves = Mapping[State, frozenset[State]]
 

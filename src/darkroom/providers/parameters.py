@@ -64,6 +64,13 @@ VOCABULARY: Final[Mapping[str, Rule]] = {
     "quality": {"type": "string", "description": "The backend's level of quality."},
     "image": {**PICTURE, "description": "The picture to start from, as a data: URI in base64 (PNG, JPEG or WebP)."},
     "mask": {**PICTURE, "description": "Where to paint, as a data: URI in base64 (PNG, JPEG or WebP)."},
+    "images": {
+        "type": "array",
+        "items": PICTURE,
+        "minItems": 1,
+        "maxItems": 16,
+        "description": "The pictures to go by, as data: URIs in base64 (PNG, JPEG or WebP).",
+    },
     "strength": {
         "type": "number",
         "minimum": 0,
@@ -191,6 +198,8 @@ def _paths(name: str) -> Iterable[str]:
 
 
 def _in_their_words(parameter: Parameter, value: Any) -> Any:
+    if isinstance(value, list):
+        return [_in_their_words(parameter, each) for each in value]
     if not isinstance(value, str):
         return value
     if parameter.form == "base64":

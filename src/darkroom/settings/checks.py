@@ -5,7 +5,7 @@ text completes "<the setting>: …" and repeats nothing of the value, which may 
 """
 
 import re
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
@@ -79,6 +79,18 @@ def host_header(host: str) -> str:
     if not _HOST_HEADER.fullmatch(host.lower()):
         raise ValueError("must be host names such as app.example.com or *.example.com, without http:// or a path")
     return host.lower()
+
+
+def egress_target(value: str) -> str:
+    """A host name, an address, or a network such as 10.1.0.0/16."""
+    try:
+        ip_network(value, strict=False)
+    except ValueError:
+        if not _HOST_NAME.fullmatch(value):
+            raise ValueError(
+                "must be host names, addresses or networks, such as hooks.internal or 10.1.0.0/16, without https://"
+            ) from None
+    return value.lower()
 
 
 def origin(value: str) -> str:

@@ -128,7 +128,23 @@ class Service(Section):
     link_lifetime: Seconds = Field(
         default=3600.0, ge=1, le=7 * DAY, description="How long a link to a picture works, in seconds; 7 days at most."
     )
-    max_body_bytes: Bytes = Field(default=1 * MIB, description="Largest request body, in bytes.")
+    max_body_bytes: Bytes = Field(
+        default=1 * MIB, description="Largest body of a request that can hold no picture, in bytes."
+    )
+    max_upload_bytes: Bytes = Field(
+        default=32 * MIB, description="Largest body of a request that can hold pictures, in bytes; of a picture, too."
+    )
+    egress_allow: list[Annotated[str, AfterValidator(checks.egress_target)]] = Field(
+        default=[],
+        description="Host names, addresses and networks besides the public internet that webhooks are sent to and "
+        "pictures are fetched from, when callers name them; these may be plain http://.",
+        examples=[["hooks.internal", "10.1.0.0/16"]],
+    )
+    openai_placeholder_pictures: bool = Field(
+        default=False,
+        description="Only to run the own tests of OpenAI's client against /openai/v1: whether a blank picture stands "
+        "for bytes that are none, and what a model cannot do is left out.",
+    )
 
     @field_validator("host")
     @classmethod
@@ -243,6 +259,15 @@ class Jobs(Section):
         return {"default": Lane(), **lanes}
 
 
+class Input(Section):
+    """The pictures that callers give to start from."""
+
+    keep_days: int = Field(
+        default=30, ge=1, le=36_500, description="Days that they are kept after a request last named them."
+    )
+    max_pixels: int = Field(default=64 * MIB, ge=1, le=1024 * MIB, description="Largest one, in pixels.")
+
+
 class Output(Section):
     """What is made and allowed of each picture."""
 
@@ -257,5 +282,6 @@ class Output(Section):
 class Settings(Money, Models, Jobs, Telemetry, Service, Data):
     """The whole tree. The fields of the last base come first."""
 
+    input: Input = Field(default=Input(), description="The pictures to start from.")
     output: Output = Field(default=Output(), description="The pictures.")
     providers: Providers = Field(default=Providers(), description="The providers.")

@@ -96,6 +96,17 @@ BUDGET_REFUSED = _metric(
     ["model"],
 )
 
+# Webhooks: counted by the process that sent them
+
+WEBHOOKS = _metric(
+    Counter,
+    "webhooks",
+    "What came of telling webhooks. `delivered`: the target took it. `retried`: it did not, and is told again later. "
+    "`failed`: its tries are spent. `gone`: it answered 410.",
+    ["outcome"],
+)
+WEBHOOK_SECONDS = _metric(Histogram, "webhook_seconds", "From sending to a webhook to its answer.", buckets=QUICK)
+
 # Tickets: wake-ups sent through the broker
 
 TICKETS = _metric(
@@ -167,6 +178,9 @@ ACCOUNT_BLOCKED = _known(
     "account_blocked",
     "1 while nothing is sent to an account, as its backend failed or refused it; one that was never used is missing.",
     "provider",
+)
+WEBHOOKS_PENDING = _known(
+    "webhooks_pending", f"What webhooks are still to be told, failed tries included; counted to {COUNTED_TO:,}."
 )
 TRASH = _known("trash_prefixes", f"Places in the store that wait to be cleared; counted to {COUNTED_TO:,}.")
 

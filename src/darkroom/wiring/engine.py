@@ -11,6 +11,8 @@ from pathlib import Path
 from random import Random
 
 from darkroom.db.session import Database, connect_apart, open_database
+from darkroom.delivery.book import Book
+from darkroom.delivery.secrets import Secrets
 from darkroom.dispatch.base import Dispatcher
 from darkroom.dispatch.embedded import EmbeddedDispatcher
 from darkroom.dispatch.queues import Queues
@@ -20,7 +22,9 @@ from darkroom.engine.catalogue import Catalogue
 from darkroom.engine.claiming import Claimer
 from darkroom.engine.core import Engine
 from darkroom.engine.costs import Costs
+from darkroom.engine.fetching import Fetcher
 from darkroom.engine.hooks import Hooks
+from darkroom.engine.inputs import Inputs
 from darkroom.engine.janitor import Janitor, Sweeper
 from darkroom.engine.lanes import Lanes
 from darkroom.engine.lanes import Limits as LaneLimits
@@ -34,8 +38,9 @@ from darkroom.engine.worker import Worker
 from darkroom.errors import Unavailable
 from darkroom.events.base import EventBus
 from darkroom.events.memory import MemoryBus
-from darkroom.imaging import Developer, Limits
+from darkroom.imaging import Developer, Intake, Limits
 from darkroom.media.policy import Backoff
+from darkroom.security.egress import Egress
 from darkroom.security.links import LinkSigner
 from darkroom.settings import Settings, SettingsError, StorageOptions
 from darkroom.storage.base import Storage
@@ -64,11 +69,17 @@ async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
         catalogue = catalogue_of(settings, providers)
         developer = _developer(settings)
         stack.push_async_callback(developer.aclose)
+        taking_in = Intake(limits=Limits(settings.max_upload_bytes, settings.input.max_pixels))
+        stack.push_async_callback(taking_in.aclose)
         dispatcher = dispatcher_of(settings)
         stack.push_async_callback(dispatcher.aclose)
         database = await stack.enter_async_context(database_of(settings).running())
         bus = await stack.enter_async_context(_news(settings, database))
-        yield _assemble(settings, database, storage, catalogue, developer, dispatcher, bus)
+        egress = Egress(settings.egress_allow)
+        stack.push_async_callback(egress.aclose)
+        fetch = Fetcher(egress, most=settings.max_upload_bytes)
+        inputs = Inputs(database, storage, taking_in, fetch, keep=timedelta(days=settings.input.keep_days))
+        yield _assemble(settings, database, storage, inputs, egress, catalogue, developer, dispatcher, bus)
 
 
 def database_of(settings: Settings) -> Database:
@@ -183,6 +194,8 @@ def _assemble(
     settings: Settings,
     database: Database,
     storage: Storage,
+    inputs: Inputs,
+    egress: Egress,
     catalogue: Catalogue,
     developer: Developer,
     dispatcher: Dispatcher,
@@ -197,7 +210,7 @@ def _assemble(
         lifecycle=lifecycle,
         storage=storage,
         developer=developer,
-        ways=Ways(lifecycle, catalogue, budgets, rng=Random()),  # noqa: S311 - jitter
+        ways=Ways(lifecycle, catalogue, inputs, budgets, rng=Random()),  # noqa: S311 - jitter
         hooks=_hooks(settings, bus),
         worker=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
         backoff=Backoff(settings.retry.base, settings.retry.cap),
@@ -212,6 +225,10 @@ def _assemble(
     return Engine(
         database=database,
         storage=storage,
+        inputs=inputs,
+        egress=egress,
+        deliveries=Book(database),
+        webhook_secrets=Secrets(database),
         catalogue=catalogue,
         bus=bus,
         dispatcher=dispatcher,
@@ -233,9 +250,11 @@ def _assemble(
             lease=lease,
             interval=timedelta(seconds=settings.poll_interval),
             retention=timedelta(days=settings.retention_days) if settings.retention_days else None,
+            inputs=inputs,
         ),
         workers=workers,
         claimers=_claimers(workers, dispatcher),
         max_tries=settings.max_tries,
         stop_grace=timedelta(seconds=settings.stop_grace),
+        poll_interval=timedelta(seconds=settings.poll_interval),
     )

@@ -10,7 +10,8 @@ from uuid import UUID
 from fastapi import APIRouter, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 
-from darkroom.api.deps import EngineDep, Options, OptionsDep
+from darkroom.api import links
+from darkroom.api.deps import EngineDep, OptionsDep
 from darkroom.api.native import schemas
 from darkroom.api.native.media import answer
 from darkroom.api.problems import ALWAYS, FieldProblem, Problem, Responses, render, responses
@@ -47,15 +48,8 @@ async def content_link(
     expires_at = datetime.now(UTC).replace(microsecond=0) + options.link_lifetime
     url = await engine.storage.presign(file.key, expires_in=options.link_lifetime)
     if url is None:
-        url = _own_link(file, expires_at, request, options)
+        url = links.to_file(file, base=links.base_of(request, options), options=options, expires_at=expires_at)
     return answer(schemas.ContentLink(url=url, expires_at=expires_at))
-
-
-def _own_link(file: File, expires_at: datetime, request: Request, options: Options) -> str:
-    expires = int(expires_at.timestamp())
-    signature = options.links.sign(file.media_id, file.index, expires)
-    base = options.public_url or str(request.base_url).rstrip("/")
-    return f"{base}/media/{file.media_id}/files/{file.index}?expires={expires}&signature={signature}"
 
 
 @router.head("/media/{media_id}/files/{index}", include_in_schema=False)

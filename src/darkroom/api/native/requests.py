@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID
 
 from pydantic import (
@@ -24,10 +24,13 @@ from darkroom.engine.intake import Order
 from darkroom.engine.queries import Filter
 from darkroom.media.ages import PATTERN as AGE
 from darkroom.media.ages import as_age
+from darkroom.media.model import WEBHOOK_EVENTS, Webhook
 from darkroom.media.states import Status
 
 LONGEST_PROMPT = 32_000
+LONGEST_URL = 2048
 MOST_METADATA_BYTES = 4096
+PICTURES = ("image", "mask", "images")
 MOST_FIELDS = 100
 MOST_VALUES = 10_000
 DEEPEST = 16
@@ -108,9 +111,20 @@ Prompt = Annotated[
     Storable,
     AfterValidator(_not_blank),
 ]
+Picture = Annotated[
+    str,
+    Field(
+        min_length=1,
+        description="The id of an uploaded file, a data: URI, or an https URL to fetch it from.",
+        json_schema_extra={"pattern": NO_NUL},
+    ),
+    Storable,
+]
+Url = Annotated[str, Field(min_length=1, max_length=LONGEST_URL, json_schema_extra={"pattern": NO_NUL}), Storable]
 Name = Annotated[Text, Field(min_length=1, max_length=100)]
 Whole = BeforeValidator(_whole)
 Instant = Annotated[datetime, BeforeValidator(_written_out)]
+Event = Literal["started", "progress", "output", "completed"]
 Metadata = Annotated[
     dict[str, Text],
     Field(json_schema_extra={"propertyNames": {"pattern": NO_NUL}}),
@@ -134,11 +148,26 @@ class GenerateRequest(BaseModel):
     parameters: Annotated[dict[str, Any], Storable] = Field(
         default={}, description="Parameters of the model: `GET /models/{name}` has their schema."
     )
+    image: Picture | None = Field(default=None, description="The picture to start from, as `parameters.image`.")
+    mask: Picture | None = Field(default=None, description="Where to paint, as `parameters.mask`.")
+    images: list[Picture] | None = Field(
+        default=None, min_length=1, max_length=16, description="The pictures to go by, as `parameters.images`."
+    )
     priority: Annotated[int, Field(ge=-100, le=100), Whole] = Field(default=0, description="Higher goes first.")
     tags: list[Name] = Field(default=[], max_length=16, description="To find the media by.")
     metadata: Metadata = Field(default={}, description="Kept and shown, not looked at; at most 4 kB.")
     max_tries: Annotated[int, Field(ge=1, le=100), Whole] | None = Field(
         default=None, description="Tries before it ends as ERROR; left out: the service's setting."
+    )
+    webhook: Url | None = Field(
+        default=None, description="The https address to tell what becomes of it, by a signed POST."
+    )
+    webhook_events: list[Event] = Field(
+        default=["completed"],
+        min_length=1,
+        max_length=len(WEBHOOK_EVENTS),
+        description="What to tell: it is `started`; it has made `progress`, at most twice a second; its pictures are "
+        "there (`output`); it is `completed`, in whichever way.",
     )
 
     @model_validator(mode="before")
@@ -148,17 +177,30 @@ class GenerateRequest(BaseModel):
             raise ValueError(f"has {len(body)} fields; there are only: {', '.join(cls.model_fields)}")
         return body
 
+    @model_validator(mode="after")
+    def _said_once(self) -> Self:
+        for name in self._pictures:
+            if name in self.parameters:
+                raise ValueError(f"{name} is given twice: leave it out here or in parameters")
+        return self
+
+    @property
+    def _pictures(self) -> dict[str, Any]:
+        return {name: given for name in PICTURES if (given := getattr(self, name)) is not None}
+
     def order(self, idempotency_key: str | None) -> Order:
         """The same, for the engine."""
+        events = tuple(dict.fromkeys(self.webhook_events))
         return Order(
             prompt=self.prompt,
             model=self.model,
-            parameters=self.parameters,
+            parameters={**self.parameters, **self._pictures},
             priority=self.priority,
             tags=tuple(self.tags),
             metadata=self.metadata,
             max_tries=self.max_tries,
             idempotency_key=idempotency_key,
+            webhook=Webhook(self.webhook, events) if self.webhook else None,
         )
 
 

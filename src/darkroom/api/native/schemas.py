@@ -1,7 +1,7 @@
 """What callers are shown."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
@@ -165,6 +165,21 @@ class ContentLink(BaseModel):
 
     url: str
     expires_at: AwareDatetime
+
+
+class Upload(BaseModel):
+    """A picture that someone gave, to start others from."""
+
+    id: UUID = Field(description="What to say for `image`, `mask` or in `images`.")
+    name: str | None = Field(description="What it was called.")
+    content_type: str
+    width: int = Field(description="Pixels, as it is seen.")
+    height: int = Field(description="Pixels, as it is seen.")
+    bytes: int = Field(description="As it is kept: encoded anew, without metadata.")
+    sha256: str = Field(description="Of the bytes as they are kept, in hex.")
+    created_at: AwareDatetime
+    expires_at: AwareDatetime = Field(description="When it is deleted, if no request names it before.")
+    url: str = Field(description="Where the bytes are.")
 
 
 class PriceTier(BaseModel):
@@ -357,6 +372,22 @@ def file_out(file: model.File) -> File:
         sha256=file.sha256,
         placeholder=file.placeholder,
         seed=file.seed,
+    )
+
+
+def upload_out(stored: model.Input, expires_at: datetime) -> Upload:
+    """A picture that someone gave, for callers."""
+    return Upload(
+        id=stored.id,
+        name=stored.name,
+        content_type=stored.content_type,
+        width=stored.width,
+        height=stored.height,
+        bytes=stored.bytes,
+        sha256=stored.sha256,
+        created_at=stored.created_at,
+        expires_at=expires_at,
+        url=f"/files/{stored.id}/content",
     )
 
 

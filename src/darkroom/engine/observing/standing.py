@@ -9,7 +9,7 @@ import structlog
 from prometheus_client.metrics_core import GaugeMetricFamily
 from sqlalchemy import Connection
 
-from darkroom.db import accounts, jobs, lanes, standing
+from darkroom.db import accounts, deliveries, jobs, lanes, standing
 from darkroom.db.session import Database
 from darkroom.db.standing import Queue
 from darkroom.errors import DatabaseUnavailable
@@ -30,6 +30,7 @@ class _Counted:
     running: dict[str, int]
     paused: frozenset[str]
     blocked: dict[str, bool]
+    untold: int
     trash: int
 
 
@@ -72,6 +73,7 @@ def _count(connection: Connection, of_lanes: Sequence[str], now: datetime) -> _C
         running=jobs.count_running(connection, most=most),
         paused=frozenset(lane.name for lane in lanes.every(connection) if lane.paused_at is not None),
         blocked={account.name: account.is_blocked(now) for account in accounts.every(connection)},
+        untold=deliveries.count_pending(connection, most=most),
         trash=standing.trash_waiting(connection, most=most),
     )
 
@@ -92,5 +94,7 @@ def _families(counted: _Counted, now: datetime) -> list[GaugeMetricFamily]:
     blocked = metrics.ACCOUNT_BLOCKED()
     for name, is_blocked in counted.blocked.items():
         blocked.add_metric((name,), is_blocked)
+    untold = metrics.WEBHOOKS_PENDING()
+    untold.add_metric((), counted.untold)
     trash.add_metric((), counted.trash)
-    return [due, waiting, running, oldest, paused, blocked, trash]
+    return [due, waiting, running, oldest, paused, blocked, untold, trash]

@@ -76,7 +76,7 @@ def _remove(connection: Connection, item: Ask) -> Answer[None]:
     bills = []
     if live.status not in ENDED:
         job = jobs.last_of(connection, item.media_id)
-        bills = [Bill(job, media.tries(connection, item.media_id)[2], job.provider, is_open=True)]
+        bills = [Bill(job, media.standing(connection, item.media_id).model, job.provider, is_open=True)]
         settle(connection, bills)
     if not media.remove(connection, item.media_id):
         return no_such_media(item.media_id)

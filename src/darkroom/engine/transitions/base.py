@@ -10,6 +10,8 @@ from sqlalchemy import Connection
 
 from darkroom.db import jobs, logs, media, trash
 from darkroom.db.rows import from_failure
+from darkroom.delivery import outbox
+from darkroom.delivery.outbox import COMPLETED, Notice
 from darkroom.engine.transitions.settling import Bill, settle
 from darkroom.errors import DarkroomError, LeaseLost, OutputExpired, SubmissionUncertain, UnusableOutput
 from darkroom.media.events import Cancelled, GaveUp, MediaEvent, Queued, Ran
@@ -112,7 +114,7 @@ def after_job(
         is_open = is_open or (failure is not None and failure.code in MAY_COST)
         return _give_up(connection, job, row, failure.code if failure is not None else "", is_open=is_open)
     if not resumes and job.reserved is not None:
-        settle(connection, [Bill(job, media.tries(connection, job.media_id)[2], job.provider)])
+        settle(connection, [Bill(job, media.standing(connection, job.media_id).model, job.provider)])
     new = next_job(connection, job, at, decision)
     row |= {"job_id": new, "next_run": decision.at}
     media.advance(connection, Status.IN_QUEUE, [row], counts=decision.counts)
@@ -124,10 +126,11 @@ def _give_up(
 ) -> tuple[MediaEvent, ...]:
     at = row["updated_at"]
     media.advance(connection, Status.ERROR, [row | {"completed_at": at}], counts=True)
-    tries, _, model = media.tries(connection, job.media_id)
-    bill = Bill(job, model, job.provider, is_open=is_open)
+    now = media.standing(connection, job.media_id)
+    bill = Bill(job, now.model, job.provider, is_open=is_open)
     settle(connection, [bill])
-    return (GaveUp(job.media_id, job.id, at, tries, model, code, bill.paid),)
+    outbox.note(connection, [Notice(job.media_id, job.owner, now.webhook, COMPLETED, at)])
+    return (GaveUp(job.media_id, job.id, at, now.tries, now.model, code, bill.paid),)
 
 
 def after_cancel(
@@ -140,9 +143,10 @@ def after_cancel(
     trash.add(connection, [prefix_of(job.media_id, job.id)], delete_after=at)
     row = {"id": job.media_id, "updated_at": at, "completed_at": at, "next_run": None, "progress": None}
     media.advance(connection, Status.CANCELLED, [row])
-    _, _, model = media.tries(connection, job.media_id)
-    settle(connection, [Bill(job, model, job.provider, is_open=is_open)])
-    return (Cancelled(job.media_id, job.id, at, model, ended),)
+    now = media.standing(connection, job.media_id)
+    settle(connection, [Bill(job, now.model, job.provider, is_open=is_open)])
+    outbox.note(connection, [Notice(job.media_id, job.owner, now.webhook, COMPLETED, at)])
+    return (Cancelled(job.media_id, job.id, at, now.model, ended),)
 
 
 def next_job(connection: Connection, last: Job, at: datetime, decision: RetryAt, *, new: UUID | None = None) -> UUID:

@@ -10,6 +10,8 @@ from sqlalchemy import Connection
 from darkroom.db import claims, jobs, logs, media
 from darkroom.db.claims import Turns
 from darkroom.db.rows import from_failure
+from darkroom.delivery import outbox
+from darkroom.delivery.outbox import STARTED, Notice
 from darkroom.engine.transitions.base import Done, after_job, ran
 from darkroom.media.events import Claimed, Lost, MediaEvent
 from darkroom.media.model import Failure, Job, Media
@@ -69,7 +71,12 @@ def _claim(connection: Connection, item: Claim, turns: Turns) -> Done[list[Task]
     tasks = [Task(job, started[job.media_id]) for job in taken]
     events = tuple(_claimed(job, item) for job in taken)
     logs.add(connection, events)
+    outbox.note(connection, [_started(task) for task in tasks if task.media.started_at == item.at])
     return Done(tasks, events)
+
+
+def _started(task: Task) -> Notice:
+    return Notice(task.media.id, task.job.owner, task.media.webhook, STARTED, task.media.updated_at)
 
 
 def _claimed(job: Job, item: Claim) -> Claimed:
@@ -119,8 +126,8 @@ def _lose(connection: Connection, job: Job, at: datetime) -> tuple[MediaEvent, .
     failure = Failure("worker_lost", "the worker stopped answering before the job ended", retryable=True)
     error = from_failure(failure, traceback=True)
     jobs.end(connection, JobState.LOST, [{"the_id": job.id, "finished_at": at, "error": error}])
-    tries, most, _ = media.tries(connection, job.media_id)
-    is_spent = tries + 1 >= most
+    now = media.standing(connection, job.media_id)
+    is_spent = now.tries + 1 >= now.max_tries
     goes_on = is_spent and job.may_run_on and _is_worth_it(connection, job)
     decision: Decision = RetryAt(at, counts=not is_spent, resume=True, routing=job.routing)
     if is_spent and not goes_on:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,8 @@ from sqlalchemy import Connection
 
 from darkroom.db import accounts, files, jobs, logs, media, trash
 from darkroom.db.rows import from_failure
+from darkroom.delivery import outbox
+from darkroom.delivery.outbox import COMPLETED, OUTPUT, PROGRESS, Notice
 from darkroom.engine.transitions.base import (
     Answer,
     Done,
@@ -25,7 +28,7 @@ from darkroom.engine.transitions.base import (
 )
 from darkroom.engine.transitions.settling import Bill, Trouble, note_trouble, settle
 from darkroom.media.events import Accepted, Completed, Failed, MediaEvent, Progressed, Released, Stored
-from darkroom.media.model import Failure, File, Job
+from darkroom.media.model import Failure, File, Job, Webhook
 from darkroom.media.policy import Decision, RetryAt
 from darkroom.media.routing import Account
 from darkroom.media.states import JobState, Status
@@ -63,10 +66,11 @@ def accept(connection: Connection, items: Sequence[Accept]) -> list[Answer[None]
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """How far a job is, and whether its story tells it."""
+    """How far a job is, whether its story tells it, and whether a webhook may have to be told."""
 
     event: Progressed
     milestone: bool
+    webhook: Webhook | None = None
 
 
 def progress(connection: Connection, items: Sequence[Step]) -> list[Done[None]]:
@@ -76,7 +80,14 @@ def progress(connection: Connection, items: Sequence[Step]) -> list[Done[None]]:
     if live:
         media.set_progress(connection, [_progress(held[item.event.job_id], item.event) for item in live])
         logs.add(connection, [item.event for item in live if item.milestone])
+        outbox.note(
+            connection, [_notice(held[item.event.job_id], item.webhook, PROGRESS, item.event.at) for item in live]
+        )
     return [Done(None, (item.event,) if item.event.job_id in held else ()) for item in items]
+
+
+def _notice(job: Job, webhook: Webhook | None, event: str, at: datetime) -> Notice:
+    return Notice(job.media_id, job.owner, webhook, event, at)
 
 
 def _progress(job: Job, event: Progressed) -> dict[str, Any]:
@@ -102,6 +113,7 @@ class Complete(Report):
     model: str = ""
     account: Account | None = None
     route: str | None = None
+    webhook: Webhook | None = None
 
 
 def complete(connection: Connection, items: Sequence[Complete]) -> list[Answer[None]]:
@@ -114,6 +126,8 @@ def complete(connection: Connection, items: Sequence[Complete]) -> list[Answer[N
         media.advance(connection, Status.COMPLETED, [_completed_row(item, job) for item, job in ours], counts=True)
         files.add(connection, [file for item, _ in ours for file in item.files])
         settle(connection, [_bill(item, job) for item, job in ours])
+        told = [_notice(job, item.webhook, event, item.at) for item, job in ours for event in (OUTPUT, COMPLETED)]
+        outbox.note(connection, told)
     answers = [_completed(item, job) if job is not None else lease_lost(item.job_id) for item, job in pairs]
     logs.add(connection, events_of(answers))
     return answers

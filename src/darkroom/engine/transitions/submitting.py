@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from darkroom.db import jobs, logs, media
+from darkroom.db.rows import from_webhook
 from darkroom.engine.transitions.base import Answer, Done
 from darkroom.errors import BudgetExhausted, IdempotencyMismatch, QueueFull
 from darkroom.media.events import MediaEvent, Submitted
@@ -17,6 +18,7 @@ from darkroom.media.model import Media, Submission
 from darkroom.media.states import JobState, Status
 
 Refusal = QueueFull | BudgetExhausted
+Replay = UUID | IdempotencyMismatch
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,8 @@ def submit(connection: Connection, items: Sequence[Submit]) -> list[Answer[UUID 
     answers: list[Answer[UUID | Media]] = []
     for item in items:
         if item.key is not None and item.key in known:
-            answers.append(_replay(*known[item.key], item))
+            replay = _replay(*known[item.key], item)
+            answers.append(Done(replay) if isinstance(replay, UUID) else replay)
             continue
         if item.refusal is not None:
             answers.append(item.refusal)
@@ -54,9 +57,15 @@ def submit(connection: Connection, items: Sequence[Submit]) -> list[Answer[UUID 
     return answers
 
 
-def _replay(media_id: UUID, fingerprint: str | None, item: Submit) -> Answer[UUID | Media]:
+def repeated(connection: Connection, item: Submit) -> Replay | None:
+    """What the key of `item` stands for; None: it is not known."""
+    row = media.find_keys(connection, [item.key]).get(item.key) if item.key else None
+    return _replay(row.id, row.fingerprint, item) if row else None
+
+
+def _replay(media_id: UUID, fingerprint: str | None, item: Submit) -> Replay:
     if fingerprint == item.submission.fingerprint:
-        return Done(media_id)
+        return media_id
     return IdempotencyMismatch(
         "this key was used for a request with other content; use a new key, or repeat the request unchanged",
         field="Idempotency-Key",
@@ -70,7 +79,7 @@ def _new_media(item: Submit) -> Media:
         prompt=wanted.prompt, parameters=wanted.parameters, priority=wanted.priority, number_of_tries=0,
         max_tries=wanted.max_tries, next_run=item.at, progress=None, error=None, cost=None, tags=wanted.tags,
         metadata=wanted.metadata, created_at=item.at, updated_at=item.at, started_at=None, completed_at=None,
-        trace=wanted.trace,
+        trace=wanted.trace, webhook=wanted.webhook,
     )  # fmt: skip
 
 
@@ -95,7 +104,7 @@ def _media_row(new: Media, wanted: Submission) -> dict[str, Any]:
         "prompt": new.prompt, "parameters": dict(new.parameters), "priority": new.priority,
         "number_of_tries": 0, "max_tries": new.max_tries, "next_run": new.next_run, "tags": list(new.tags),
         "metadata": dict(new.metadata), "idempotency_key": wanted.idempotency_key,
-        "fingerprint": wanted.fingerprint, "trace": wanted.trace,
+        "fingerprint": wanted.fingerprint, "trace": wanted.trace, "webhook": from_webhook(wanted.webhook),
         "created_at": new.created_at, "updated_at": new.updated_at,
     }  # fmt: skip
 

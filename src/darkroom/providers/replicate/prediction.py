@@ -118,4 +118,6 @@ def is_input(theirs: Any, ours: Mapping[str, Any], *, own_seed: bool) -> bool:
 
 
 def _is_picture(value: Any) -> bool:
+    if isinstance(value, list):
+        return bool(value) and all(_is_picture(each) for each in value)
     return isinstance(value, str) and value.startswith("data:")

@@ -14,6 +14,7 @@ from darkroom.providers.sketch.field import Frame
 from darkroom.providers.sketch.paint import develop
 from darkroom.providers.sketch.reading import read
 from darkroom.providers.sketch.scene import Scene
+from darkroom.providers.sketch.start import Start
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -26,8 +27,17 @@ _GRAIN = 256
 class Picture:
     """A picture in the making: call `paint` `strips` times, in any order, then `png` or `pixels`."""
 
-    def __init__(self, prompt: str, model: str, seed: int, width: int, height: int, style: str = "auto") -> None:
-        """`style`: a name of `FAMILIES`, or "auto" for the one that the words suggest."""
+    def __init__(
+        self,
+        prompt: str,
+        model: str,
+        seed: int,
+        width: int,
+        height: int,
+        style: str = "auto",
+        start: Start | None = None,
+    ) -> None:
+        """`style`: a name of `FAMILIES`, or "auto" for the one that the words suggest. `start`: of the same size."""
         chance = Chance(prompt, model, str(seed))
         reading = read(prompt, chance)
         family = reading.family if style == "auto" else style
@@ -36,6 +46,7 @@ class Picture:
         self._grain = chance.of("grain").array(_GRAIN, width) * np.float32(2.2)
         scene = Scene(self.frame, reading.palette, reading.setting, reading.traits, chance.of(family))
         self._shade = FAMILIES[family](scene)
+        self._start = start
         self._stopped = threading.Event()
         self._rows = max(1, min(height, _STRIP_PIXELS // width))
 
@@ -49,7 +60,8 @@ class Picture:
         start = strip * self._rows
         stop = min(start + self._rows, self.frame.height)
         canvas = self._shade(self.frame.rows(start, stop))
-        self.pixels[start:stop] = develop(canvas, self._grain[np.arange(start, stop) % _GRAIN])
+        drawn = develop(canvas, self._grain[np.arange(start, stop) % _GRAIN])
+        self.pixels[start:stop] = drawn if self._start is None else self._start.under(drawn, start)
 
     def png(self) -> bytes:
         """The picture as PNG, packed lightly, because packing takes the time. Raises Stopped after `stop`."""

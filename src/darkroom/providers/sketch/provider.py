@@ -21,8 +21,10 @@ from darkroom.providers.base import (
     Progress,
     Provider,
 )
+from darkroom.providers.parameters import VOCABULARY
 from darkroom.providers.sketch.families import FAMILIES
 from darkroom.providers.sketch.picture import Picture
+from darkroom.providers.sketch.start import STRENGTH, start_from
 
 MODEL = "sketch"
 _SEEDS = 1 << 32
@@ -70,6 +72,14 @@ _SCHEMA: dict[str, Any] = {
             "enum": ["auto", *FAMILIES],
             "default": "auto",
         },
+        "image": {
+            **VOCABULARY["image"],
+            "description": "The picture to start from, scaled to fill the size and cut at the edges.",
+        },
+        "strength": {
+            **VOCABULARY["strength"],
+            "description": f"How far to go from `image`: 0 keeps it, 1 forgets it. Left out: {STRENGTH}.",
+        },
     },
 }
 
@@ -97,7 +107,9 @@ class Sketch(Provider):
         return {**_SCHEMA, "properties": {name: dict(rule) for name, rule in _SCHEMA["properties"].items()}}
 
     async def generate(self, request: Request, *, resume: str | None = None) -> AsyncIterator[Event]:
-        """Draw `request.n` pictures; for each progress and the picture as PNG, and before it a preview if it is large.
+        """Draw `request.n` pictures, over `image` if there is one.
+
+        For each there is progress and the picture as PNG, and before it a preview if it is large.
 
         Cancelled, it leaves at most the strip (1/16 megapixel) that a thread is drawing: some milliseconds.
         Raises InvalidRequest for any model but "sketch".
@@ -144,8 +156,9 @@ async def _finished(picture: Picture) -> bytes:
 
 
 def _picture(request: Request, seed: int, size: tuple[int, int]) -> Picture:
-    style = str(request.parameters.get("style", "auto"))
-    return Picture(request.prompt, request.model, seed, *size, style)
+    style, image = str(request.parameters.get("style", "auto")), request.parameters.get("image")
+    start = start_from(image, size, float(request.parameters.get("strength", STRENGTH))) if image else None
+    return Picture(request.prompt, request.model, seed, *size, style, start)
 
 
 def _preview(request: Request, seed: int, size: tuple[int, int]) -> bytes:

@@ -1,0 +1,1 @@
+"""Webhooks: noted in the transaction that moves a media, sent from a table by every process that serves."""

@@ -1,0 +1,63 @@
+"""What is to be told of a media, written down in the transaction in which it happens."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from darkroom.db import deliveries
+from darkroom.media.ids import new_id
+from darkroom.media.model import Webhook
+from darkroom.media.states import DeliveryState
+
+STARTED, PROGRESS, OUTPUT, COMPLETED = "started", "progress", "output", "completed"
+"""The events of `WEBHOOK_EVENTS`."""
+APART: Final = timedelta(milliseconds=500)
+"""At least so long between two tellings of progress."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """Something happened to a media of `owner` (empty: nobody's) that its webhook may have to be told."""
+
+    media_id: UUID
+    owner: str
+    webhook: Webhook | None
+    event: str
+    at: datetime
+
+
+def note(connection: Connection, notices: Sequence[Notice]) -> None:
+    """Have webhooks told of what they asked for. Costs nothing where there is none.
+
+    The caller has moved these media in the same transaction, so that nobody else notes anything of them meanwhile.
+    """
+    wanted = [notice for notice in notices if notice.webhook is not None and notice.event in notice.webhook.events]
+    if not wanted:
+        return
+    gone = deliveries.with_state(connection, {notice.media_id for notice in wanted}, DeliveryState.GONE)
+    ended = {notice.media_id for notice in wanted if notice.event == COMPLETED}
+    if ended:
+        deliveries.forget_untried(connection, ended, PROGRESS)
+    rows = [_row(notice) for notice in wanted if notice.media_id not in gone and not _is_told(connection, notice)]
+    if rows:
+        deliveries.add(connection, rows)
+
+
+def _is_told(connection: Connection, notice: Notice) -> bool:
+    """Whether what is told anyway says the same: progress is told as it is then."""
+    since = notice.at - APART
+    return notice.event == PROGRESS and deliveries.is_noted(connection, notice.media_id, PROGRESS, since=since)
+
+
+def _row(notice: Notice) -> dict[str, object]:
+    assert notice.webhook is not None
+    return {
+        "id": new_id(notice.at), "media_id": notice.media_id, "owner": notice.owner, "event": notice.event,
+        "url": notice.webhook.url, "host": (urlsplit(notice.webhook.url).hostname or "")[:255],
+        "created_at": notice.at,
+    }  # fmt: skip

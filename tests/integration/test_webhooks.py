@@ -1,0 +1,579 @@
+"""Callers are told what becomes of their media: signed, in order, whatever the target does."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import datetime, timedelta
+from itertools import pairwise
+from threading import Event
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+from openai import OpenAI
+from openai._exceptions import InvalidWebhookSignatureError
+from replicate.webhook import Webhooks, WebhookSigningSecret
+from sqlalchemy import Connection, update
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from darkroom.db.tables import deliveries
+from darkroom.delivery import courier, sending
+from services.app import App, RunApp
+from services.scraped import scrape
+from services.server import MakeServer, Server, eventually
+from services.targets import HERE, Heard, Reply, Target
+
+R = TypeVar("R")
+ALL = ["started", "progress", "output", "completed"]
+ALLOWED = {"egress_allow": [HERE], "starter_models": False}
+DOWN = Reply(503)
+
+
+@pytest.fixture
+def service(run_app: RunApp, database_url: str) -> Iterator[App]:
+    """A service that may reach this machine, on each kind of database."""
+    with run_app(database_url=database_url, **ALLOWED) as app:
+        yield app
+
+
+@pytest.fixture
+def plain(run_app: RunApp, sqlite_url: str) -> Iterator[App]:
+    """The same, for what no database can change."""
+    with run_app(database_url=sqlite_url, **ALLOWED) as app:
+        yield app
+
+
+def in_database(app: App, work: Callable[[Connection], R]) -> R:
+    return asyncio.run_coroutine_threadsafe(app.engine.database.transact(work), app.loop).result(10)
+
+
+def let_time_pass(app: App) -> None:
+    """Make everything due that is put off."""
+    now = app.engine.database.now()
+    in_database(app, lambda connection: connection.execute(update(deliveries).values(due_at=now)))
+
+
+def told(app: App, **query: Any) -> list[dict[str, Any]]:
+    """The deliveries, oldest first."""
+    with app.client() as client:
+        answer = client.get("/webhooks/deliveries", params={"limit": 100, **query}).raise_for_status().json()
+    assert answer["next_cursor"] is None
+    return list(reversed(answer["items"]))
+
+
+def states(app: App, **query: Any) -> list[str]:
+    return [delivery["state"] for delivery in told(app, **query)]
+
+
+def types(target: Target) -> list[str]:
+    return [heard.json["type"] for heard in target.heard]
+
+
+def secret_of(app: App) -> str:
+    with app.client() as client:
+        return str(client.get("/webhooks/secret").json()["key"])
+
+
+def verified(heard: Heard, secret: str) -> Any:
+    return Webhook(secret).verify(heard.content, heard.headers)
+
+
+# What is told
+
+
+def test_a_webhook_is_told_the_media_as_the_api_shows_it(service: App, target: Target) -> None:
+    with service.client() as client:
+        media = client.completed(webhook=target.url)
+        eventually(lambda: target.heard)
+        (heard,) = target.heard
+        assert heard.json["type"] == "media.completed"
+        assert heard.json["data"] == client.media(media["id"])
+        assert datetime.fromisoformat(heard.json["timestamp"]).tzinfo is not None
+        assert heard.headers["content-type"] == "application/json"
+    eventually(lambda: states(service) == ["delivered"])
+    (delivery,) = told(service)
+    assert heard.headers["webhook-id"] == f"msg_{delivery['id'].replace('-', '')}"
+    assert delivery["url"] == target.url
+    assert [attempt["status"] for attempt in delivery["attempts"]] == [204]
+    assert delivery["next_try"] is None
+
+
+def test_events_come_in_the_order_in_which_they_happen(service: App, target: Target) -> None:
+    with service.client() as client:
+        client.completed(webhook=target.url, webhook_events=ALL, parameters={"delay": 0.7, "steps": 7})
+    eventually(lambda: types(target)[-1:] == ["media.completed"])
+    said = types(target)
+    assert said[0] == "media.started"
+    assert said[-2:] == ["media.output", "media.completed"]
+    assert {"media.progress"} >= set(said[1:-2])
+    assert target.heard[-2].json["data"]["files"]
+
+
+def test_progress_is_told_at_most_twice_a_second(plain: App, target: Target) -> None:
+    with plain.client() as client:
+        media = client.completed(
+            webhook=target.url, webhook_events=["progress"], parameters={"delay": 1.2, "steps": 600}
+        )
+    times = [datetime.fromisoformat(delivery["created_at"]) for delivery in told(plain, media_id=media["id"])]
+    assert times
+    assert all(later - earlier >= timedelta(seconds=0.5) for earlier, later in pairwise(times))
+    eventually(lambda: set(states(plain)) == {"delivered"})
+    first = target.heard[0].json["data"]
+    assert first["status"] == "COMPLETED" or first["progress"]["total"] == 600
+
+
+def test_only_what_was_asked_for_is_told(plain: App, target: Target) -> None:
+    with plain.client() as client:
+        client.completed(webhook=target.url, webhook_events=["started"])
+        client.completed()
+    eventually(lambda: states(plain) == ["delivered"])
+    assert types(target) == ["media.started"]
+
+
+@pytest.mark.parametrize(("error", "status"), [("permanent", "ERROR"), ("rejected", "ERROR")])
+def test_a_failure_is_told_with_its_reason(service: App, target: Target, error: str, status: str) -> None:
+    with service.client() as client:
+        made = client.generate(webhook=target.url, parameters={"error": error, "error_rate": 1})
+        client.until(made["id"], status)
+    eventually(lambda: target.heard)
+    data = target.heard[0].json["data"]
+    assert (data["status"], data["error"]["message"] != "") == (status, True)
+
+
+def test_a_cancellation_is_told(run_app: RunApp, database_url: str, target: Target) -> None:
+    with run_app(database_url=database_url, working=False, **ALLOWED) as app, app.client() as client:
+        made = client.generate(webhook=target.url)
+        client.post(f"/media/{made['id']}/cancel").raise_for_status()
+        eventually(lambda: target.heard)
+    assert target.heard[0].json["data"]["status"] == "CANCELLED"
+
+
+def test_a_retried_media_is_told_of_again(plain: App, target: Target) -> None:
+    with plain.client() as client:
+        failing = {"error": "permanent", "error_rate": 1}
+        made = client.generate(webhook=target.url, webhook_events=["started", "completed"], parameters=failing)
+        client.until(made["id"], "ERROR")
+        eventually(lambda: len(target.heard) == 2)
+        client.post(f"/media/{made['id']}/retry").raise_for_status()
+        eventually(lambda: len(target.heard) == 4)
+    assert types(target) == ["media.started", "media.completed"] * 2
+
+
+def test_a_request_that_is_repeated_is_told_of_once(plain: App, target: Target) -> None:
+    with plain.client() as client:
+        for _ in range(2):
+            client.post(
+                "/media/generate", json={"prompt": "a", "model": "dummy", "webhook": target.url},
+                headers={"Idempotency-Key": "4711", "Prefer": "wait"},
+            ).raise_for_status()  # fmt: skip
+    eventually(lambda: states(plain) == ["delivered"])
+    assert len(target.heard) == 1
+
+
+@pytest.mark.parametrize(
+    ("request_", "field", "what"),
+    [
+        ({"webhook": "ftp://example.com/"}, "webhook", "must be an https address"),
+        ({"webhook": "nonsense"}, "webhook", "must be an https address"),
+        ({"webhook": ""}, "webhook", "at least 1 character"),
+        ({"webhook": f"https://example.com/{'x' * 2048}"}, "webhook", "at most 2048 characters"),
+        ({"webhook": "http://example.com/"}, "webhook", "DARKROOM_EGRESS_ALLOW"),
+        ({"webhook": "https://me:secret@example.com/"}, "webhook", "may not hold a user name or a password"),
+        ({"webhook": "https://example.com:99999/"}, "webhook", "must be an https address"),
+        ({"webhook": "https://example.com/", "webhook_events": ["finished"]}, "webhook_events.0", "'completed'"),
+        ({"webhook": "https://example.com/", "webhook_events": []}, "webhook_events", "at least 1 item"),
+    ],
+)
+def test_a_webhook_that_is_none_is_refused(plain: App, request_: Any, field: str, what: str) -> None:
+    with plain.client() as client:
+        response = client.post("/media/generate", json={"prompt": "a", "model": "dummy", **request_})
+        assert response.status_code == 422
+        (error,) = response.json()["errors"]
+        assert error["field"] == field
+        assert what in error["message"]
+        assert client.listed() == []
+
+
+# Signatures
+
+
+def test_signatures_verify_with_the_libraries_that_people_use(plain: App, target: Target) -> None:
+    with plain.client() as client:
+        client.completed(webhook=target.url)
+    eventually(lambda: target.heard)
+    heard, secret = target.heard[0], secret_of(plain)
+    assert verified(heard, secret) == heard.json
+    request = httpx.Request("POST", target.url, headers=heard.headers, content=heard.content)
+    Webhooks.validate(request, secret=WebhookSigningSecret(key=secret), tolerance=60)
+    with OpenAI(api_key="any", webhook_secret=secret) as openai:
+        openai.webhooks.verify_signature(heard.content, heard.headers)
+        forged = heard.content.replace(b"COMPLETED", b"CANCELLED")
+        with pytest.raises(InvalidWebhookSignatureError):
+            openai.webhooks.verify_signature(forged, heard.headers)
+    with pytest.raises(WebhookVerificationError):
+        Webhook(secret).verify(heard.content, {**heard.headers, "webhook-id": "msg_other"})
+
+
+def test_a_replaced_secret_signs_for_a_day_beside_the_new_one(service: App, target: Target) -> None:
+    old = secret_of(service)
+    assert secret_of(service) == old
+    with service.client() as client:
+        rotated = client.post("/webhooks/secret/rotate").raise_for_status().json()
+        new, (previous,) = rotated["key"], rotated["previous"]
+        assert previous["key"] == old != new
+        left = datetime.fromisoformat(previous["expires_at"]) - service.engine.database.now()
+        assert timedelta(hours=23) < left <= timedelta(hours=24)
+        client.completed(webhook=target.url)
+    eventually(lambda: target.heard)
+    for secret in (old, new):
+        verified(target.heard[0], secret)
+
+
+def test_processes_that_need_the_first_secret_at_once_get_the_same(run_app: RunApp, database_url: str) -> None:
+    with ExitStack() as stack:
+        apps = [stack.enter_context(run_app(database_url=database_url, working=False)) for _ in range(2)]
+        asked = [
+            asyncio.run_coroutine_threadsafe(app.engine.webhook_secrets.signing(), app.loop)
+            for app in apps
+            for _ in range(8)
+        ]
+        assert len({future.result(10)[0].secret for future in asked}) == 1
+
+
+# Targets that fail
+
+
+def test_a_target_that_is_down_for_an_hour_misses_nothing(service: App, target: Target) -> None:
+    target.reply = DOWN
+    with service.client() as client:
+        media = [client.completed(webhook=target.url, webhook_events=["started", "completed"]) for _ in range(3)]
+        waited = timedelta(0)
+        for tries in range(1, 6):
+            eventually(lambda tries=tries: _tried(service, tries, 3))  # type: ignore[misc]
+            waited = _next_wait(service)
+            let_time_pass(service)
+        assert waited > timedelta(minutes=15), "five tries take more than an hour together with the next"
+        target.reply = Reply()
+        let_time_pass(service)
+        eventually(lambda: states(service) == ["delivered"] * 6)
+        for one in media:
+            taken = [heard for heard in target.heard[-6:] if heard.json["data"]["id"] == one["id"]]
+            assert [heard.json["type"] for heard in taken] == ["media.started", "media.completed"]
+
+
+def _tried(app: App, tries: int, media: int) -> bool:
+    first = [delivery for delivery in told(app) if delivery["event"] == "started"]
+    return [len(delivery["attempts"]) for delivery in first] == [tries] * media
+
+
+def _next_wait(app: App) -> timedelta:
+    first = next(delivery for delivery in told(app) if delivery["event"] == "started")
+    return datetime.fromisoformat(first["next_try"]) - datetime.fromisoformat(first["attempts"][-1]["at"])
+
+
+def test_nobody_listening_is_tried_again(plain: App, target: Target) -> None:
+    with socket.socket() as free:
+        free.bind((HERE, 0))
+        port = free.getsockname()[1]
+    with plain.client() as client:
+        client.completed(webhook=f"http://{HERE}:{port}/")
+    eventually(lambda: told(plain) and told(plain)[0]["attempts"])
+    (delivery,) = told(plain)
+    assert delivery["state"] == "pending"
+    assert delivery["attempts"][0]["status"] is None
+    assert delivery["attempts"][0]["error"]
+
+
+def test_after_ten_tries_it_is_over_and_can_be_sent_again(service: App, target: Target) -> None:
+    target.reply = DOWN
+    with service.client() as client:
+        client.completed(webhook=target.url)
+        for tries in range(1, 11):
+            eventually(lambda tries=tries: told(service) and len(told(service)[0]["attempts"]) == tries)  # type: ignore[misc]
+            if tries < 10:
+                let_time_pass(service)
+        (delivery,) = told(service)
+        assert (delivery["state"], delivery["tries"], len(target.heard)) == ("failed", 10, 10)
+        assert len({heard.headers["webhook-id"] for heard in target.heard}) == 1
+        target.reply = Reply()
+        again = client.post(f"/webhooks/deliveries/{delivery['id']}/resend")
+        assert again.status_code == 202
+        assert again.json()["state"] == "pending"
+    eventually(lambda: states(service) == ["delivered"])
+    assert len(told(service)[0]["attempts"]) == 11
+
+
+def test_a_target_says_how_long_it_wants_to_be_left_alone(plain: App, target: Target) -> None:
+    target.reply = Reply(429, {"Retry-After": "600"})
+    with plain.client() as client:
+        client.completed(webhook=target.url)
+    eventually(lambda: told(plain) and told(plain)[0]["attempts"])
+    (delivery,) = told(plain)
+    wait = datetime.fromisoformat(delivery["next_try"]) - datetime.fromisoformat(delivery["attempts"][0]["at"])
+    assert timedelta(seconds=590) < wait < timedelta(seconds=660)
+
+
+def test_one_that_is_gone_is_told_nothing_more_of_that_media(service: App, target: Target) -> None:
+    target.replies = [Reply(410)]
+    with service.client() as client:
+        client.completed(webhook=target.url, webhook_events=ALL, parameters={"delay": 0.3})
+        eventually(lambda: states(service)[:1] == ["gone"])
+        assert set(states(service)) == {"gone"}
+        assert types(target) == ["media.started"]
+        client.completed(webhook=target.url)
+    eventually(lambda: "media.completed" in types(target))
+
+
+def test_a_redirect_is_not_followed(plain: App, target: Target) -> None:
+    with Target().running() as inner:
+        target.reply = Reply(307, {"Location": inner.url})
+        with plain.client() as client:
+            client.completed(webhook=target.url)
+        eventually(lambda: told(plain) and told(plain)[0]["attempts"])
+        assert inner.heard == []
+    (delivery,) = told(plain)
+    assert delivery["state"] == "pending"
+    assert "redirects are not followed" in delivery["attempts"][0]["error"]
+
+
+def test_a_slow_target_delays_neither_jobs_nor_other_targets(service: App, target: Target) -> None:
+    release = Event()
+    target.reply = Reply(after=release)
+    try:
+        with Target().running() as other, service.client() as client:
+            other_url = other.url.replace(HERE, "localhost")
+            in_database_allow(service, "localhost")
+            made = [client.generate(webhook=target.url) for _ in range(30)]
+            made.append(client.generate(webhook=other_url))
+            for media in made:
+                client.until(media["id"], "COMPLETED")
+            eventually(lambda: other.heard, within=12)
+            assert len(target.heard) <= courier.TO_ONE_HOST
+    finally:
+        release.set()
+    eventually(lambda: set(states(service, state="pending")) == set() and len(target.heard) == 30)
+
+
+def in_database_allow(app: App, name: str) -> None:
+    """Have a name that leads here count as another host."""
+    allowed = app.engine.egress._allowed
+    object.__setattr__(allowed, "names", allowed.names | {name})
+
+
+def test_one_that_never_answers_is_given_up(plain: App, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "TIMEOUT", 0.2)
+    release = Event()
+    target.reply = Reply(after=release)
+    try:
+        with plain.client() as client:
+            client.completed(webhook=target.url)
+        eventually(lambda: told(plain) and told(plain)[0]["attempts"])
+    finally:
+        release.set()
+    assert told(plain)[0]["attempts"][0]["error"] == "no answer within 0.2 s"
+
+
+# What may not be reached
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://127.0.0.2/", "https://127.2/", "https://0x7f.0.0.2/", "https://2130706434/", "https://[::1]/",
+        "https://[::ffff:127.0.0.2]/", "https://[64:ff9b::7f00:2]/", "https://10.0.0.1/", "https://169.254.169.254/",
+        "https://192.168.1.1/", "https://100.64.0.1/", "https://[fd00::1]/", "https://[fe80::1]/", "https://0.0.0.0/",
+        "https://[::]/", "https://224.0.0.1/", "https://localhost/", "https://localhost./",
+    ],
+)  # fmt: skip
+def test_an_inner_address_is_not_reached(plain: App, url: str) -> None:
+    with plain.client() as client:
+        response = client.post("/media/generate", json={"prompt": "a", "model": "dummy", "webhook": url})
+        if response.status_code == 422:
+            assert response.json()["errors"][0]["field"] == "webhook"
+            return
+        eventually(lambda: told(plain) and told(plain)[0]["attempts"])
+        assert told(plain)[0]["attempts"][0]["error"] == "cannot be reached from here, or may not be"
+
+
+def resolving(app: App, *answers: list[str]) -> list[str]:
+    """Have names lead to these addresses, one answer after the other; the names that were asked for."""
+    asked: list[str] = []
+    left = list(answers)
+
+    async def resolve(host: str, port: int) -> list[str]:
+        asked.append(host)
+        return left.pop(0) if len(left) > 1 else left[0]
+
+    app.engine.egress._resolve = resolve
+    return asked
+
+
+def test_a_name_that_leads_inside_is_not_reached_and_nothing_is_learned(plain: App, target: Target) -> None:
+    url = f"https://inside.example.com:{target.port}/"
+    asked = resolving(plain, ["127.0.0.2"])
+    with plain.client() as client:
+        client.completed(webhook=url)
+        eventually(lambda: told(plain) and told(plain)[0]["attempts"])
+        assert asked == ["inside.example.com"]
+        plain.engine.egress._resolve = _unknown
+        client.completed(webhook=url)
+        eventually(lambda: len(told(plain)) == 2 and told(plain)[1]["attempts"])
+    first, second = told(plain)
+    assert first["attempts"][0]["error"] == second["attempts"][0]["error"]
+    assert target.heard == []
+
+
+async def _unknown(host: str, port: int) -> list[str]:
+    raise socket.gaierror("no such name")
+
+
+def test_a_name_that_changes_its_mind_is_asked_once(run_app: RunApp, sqlite_url: str, target: Target) -> None:
+    """Between the check and the connection nobody is asked again: 192.0.2.1 leads nowhere, the second answer inside."""
+    with run_app(database_url=sqlite_url, starter_models=False, egress_allow=["192.0.2.1"]) as app:
+        asked = resolving(app, ["192.0.2.1"], [HERE])
+        with app.client() as client:
+            client.completed(webhook=f"https://rebinding.example.com:{target.port}/")
+        eventually(lambda: told(app) and told(app)[0]["attempts"], within=30)
+        assert asked == ["rebinding.example.com"]
+        assert target.heard == []
+
+
+def test_a_name_that_leads_inside_and_outside_is_only_reached_outside(plain: App, target: Target) -> None:
+    resolving(plain, ["127.0.0.2", HERE])
+    with plain.client() as client:
+        client.completed(webhook=f"https://both.example.com:{target.port}/")
+        eventually(lambda: told(plain) and told(plain)[0]["attempts"])
+    assert told(plain)[0]["attempts"][0]["error"] != "cannot be reached from here, or may not be"
+
+
+# Couriers that die, and others
+
+
+def test_one_that_was_being_told_when_the_service_was_killed_is_told_again(
+    make_server: MakeServer, target: Target
+) -> None:
+    release = Event()
+    target.replies = [Reply(after=release)]
+    server = make_server(egress_allow=f'["{HERE}"]', starter_models="false").start()
+    try:
+        with server.client() as client:
+            client.post("/media/generate", json={"prompt": "a", "model": "dummy", "webhook": target.url})
+            eventually(lambda: target.heard)
+        server.kill()
+    finally:
+        release.set()
+    _end_leases(server)
+    server.start()
+    eventually(lambda: len(target.heard) == 2)
+    first, second = target.heard
+    assert first.headers["webhook-id"] == second.headers["webhook-id"]
+    with server.client() as client:
+        eventually(lambda: client.get("/webhooks/deliveries").json()["items"][0]["state"] == "delivered")
+
+
+def _end_leases(server: Server) -> None:
+    """As if the lease of whoever was sending had run out."""
+    import sqlite3
+
+    with sqlite3.connect(server.folder / "data" / "darkroom.db") as database:
+        assert database.execute("UPDATE deliveries SET due_at = created_at").rowcount == 1
+    database.close()
+
+
+def test_what_is_cut_off_by_a_stop_is_told_by_the_next_at_once(
+    run_app: RunApp, database_url: str, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(courier, "LAST_WORDS", 0.05)
+    release = Event()
+    target.replies = [Reply(after=release)]
+    try:
+        with run_app(database_url=database_url, **ALLOWED) as app, app.client() as client:
+            client.completed(webhook=target.url)
+            eventually(lambda: target.heard)
+        with run_app(database_url=database_url, **ALLOWED) as app:
+            eventually(lambda: states(app) == ["delivered"])
+    finally:
+        release.set()
+    assert len(target.heard) == 2
+
+
+def test_several_processes_tell_each_event_once(run_app: RunApp, database_url: str, target: Target) -> None:
+    with ExitStack() as stack:
+        apps = [stack.enter_context(run_app(database_url=database_url, **ALLOWED)) for _ in range(3)]
+        with apps[0].client() as client:
+            for _ in range(15):
+                client.generate(webhook=target.url, webhook_events=["started", "output", "completed"])
+        eventually(lambda: len(target.heard) >= 45, within=60)
+        eventually(lambda: _pending(apps[0]) == 0)
+    assert len(target.heard) == 45
+    for media_id in {heard.json["data"]["id"] for heard in target.heard}:
+        said = [heard.json["type"] for heard in target.heard if heard.json["data"]["id"] == media_id]
+        assert said == ["media.started", "media.output", "media.completed"]
+
+
+def _pending(app: App) -> int:
+    with app.client() as client:
+        return len(client.get("/webhooks/deliveries", params={"state": "pending"}).json()["items"])
+
+
+def test_deleting_a_media_ends_what_was_to_be_told_of_it(service: App, target: Target) -> None:
+    target.reply = DOWN
+    with service.client() as client:
+        media = client.completed(webhook=target.url)
+        eventually(lambda: target.heard)
+        client.delete(f"/media/{media['id']}").raise_for_status()
+        assert told(service) == []
+
+
+# The log
+
+
+def test_deliveries_are_listed_by_media_and_state_page_by_page(service: App, target: Target) -> None:
+    with service.client() as client:
+        media = [client.completed(webhook=target.url) for _ in range(5)]
+        eventually(lambda: states(service) == ["delivered"] * 5)
+        seen: list[str] = []
+        cursor: dict[str, Any] = {}
+        while True:
+            page = client.get("/webhooks/deliveries", params={"limit": 2, **cursor}).json()
+            seen += [delivery["media_id"] for delivery in page["items"]]
+            if page["next_cursor"] is None:
+                break
+            cursor = {"cursor": page["next_cursor"]}
+        assert seen == [one["id"] for one in reversed(media)]
+        (of_one,) = told(service, media_id=media[2]["id"])
+        assert client.get(f"/webhooks/deliveries/{of_one['id']}").json() == of_one
+        assert told(service, state="failed") == []
+
+
+def test_what_is_not_there_is_not_found(plain: App) -> None:
+    missing = "0199a000-0000-7000-8000-000000000000"
+    with plain.client() as client:
+        assert client.get(f"/webhooks/deliveries/{missing}").status_code == 404
+        assert client.post(f"/webhooks/deliveries/{missing}/resend").status_code == 404
+        assert client.get("/webhooks/deliveries", params={"state": "lost"}).status_code == 422
+
+
+def test_outcomes_are_counted(plain: App, target: Target) -> None:
+    before = _outcomes(plain)
+    target.replies = [DOWN]
+    with plain.client() as client:
+        client.completed(webhook=target.url)
+        eventually(lambda: told(plain) and told(plain)[0]["attempts"])
+        eventually(lambda: "darkroom_webhooks_pending 1.0" in client.get("/metrics").text)
+    let_time_pass(plain)
+    eventually(lambda: states(plain) == ["delivered"])
+    after = _outcomes(plain)
+    assert {outcome: after[outcome] - before[outcome] for outcome in after} == {"retried": 1, "delivered": 1}
+
+
+def _outcomes(app: App) -> dict[str, float]:
+    known = scrape(app.url)
+    return {outcome: known.value("darkroom_webhooks_total", outcome=outcome) for outcome in ("retried", "delivered")}
+
+
+def test_a_media_without_a_webhook_writes_nothing(plain: App) -> None:
+    with plain.client() as client:
+        client.completed()
+    assert told(plain) == []
