@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
 from darkroom import __version__
-from darkroom.api import native, problems, streams, told
+from darkroom.api import native, openai, problems, streams, told
 from darkroom.api.deps import Options
 from darkroom.api.middleware import BodyLimit, Farewell, HostGuard, SafetyHeaders
 from darkroom.api.observed import REQUEST_ID, WITHOUT_FASTAPIS, Observed
@@ -22,6 +22,12 @@ Prompts go in, pictures come out. `POST /media/generate` accepts a prompt and an
 ask for it at `GET /media/{media_id}` until its status is `COMPLETED`, then fetch its files.
 
 Every error is `application/problem+json` (RFC 9457) and names the field that is wrong.
+"""
+
+DROP_IN = (openai,)
+"""Surfaces that speak as others do; each is described by whoever made it, and not in our schema.
+
+They are in the order in which their clients poll: every route before one that is wanted is looked at.
 """
 
 EXPOSED = ("Location", "Idempotent-Replayed", "Preference-Applied", "Retry-After", "ETag", "Content-Range", REQUEST_ID)
@@ -47,8 +53,9 @@ def create_app(open_engine: Callable[[], AbstractAsyncContextManager[Engine]], o
         telemetry=WITHOUT_FASTAPIS,
     )
     app.state.options = options
-    app.router.routes.extend(native.routes())
-    problems.install(app)
+    for surface in (native, *DROP_IN):
+        app.router.routes.extend(surface.routes())
+    problems.install(app, {surface.PREFIX: surface.shape for surface in DROP_IN})
     _add_middleware(app, options)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
@@ -80,7 +87,7 @@ def _add_middleware(app: FastAPI, options: Options) -> None:
         BodyLimit,
         most=options.max_body_bytes,
         with_pictures=max(options.max_body_bytes, options.max_upload_bytes),
-        paths=native.WITH_PICTURES,
+        paths=(*native.WITH_PICTURES, *(surface.PREFIX for surface in DROP_IN)),
     )
     if options.cors_origins:
         app.add_middleware(
