@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
 from darkroom import __version__
-from darkroom.api import native, openai, problems, replicate, streams, told
+from darkroom.api import fal, native, openai, problems, replicate, streams, told
 from darkroom.api.deps import Options
 from darkroom.api.middleware import BodyLimit, Farewell, HostGuard, SafetyHeaders
 from darkroom.api.observed import REQUEST_ID, WITHOUT_FASTAPIS, Observed
@@ -24,7 +24,7 @@ ask for it at `GET /media/{media_id}` until its status is `COMPLETED`, then fetc
 Every error is `application/problem+json` (RFC 9457) and names the field that is wrong.
 """
 
-DROP_IN = (replicate, openai)
+DROP_IN = (fal, replicate, openai)
 """Surfaces that speak as others do; each is described by whoever made it, and not in our schema.
 
 They are in the order in which their clients poll: every route before one that is wanted is looked at.

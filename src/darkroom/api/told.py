@@ -1,5 +1,6 @@
 """What webhooks are told, in the words of the surface that they were asked for at."""
 
+import darkroom.api.fal.hooks as of_fal
 import darkroom.api.native.webhooks as of_our_own
 import darkroom.api.replicate.hooks as of_replicate
 from darkroom.api.deps import Options
@@ -17,4 +18,6 @@ async def rendered(engine: Engine, options: Options, delivery: Delivery) -> byte
     match webhook.form:
         case "replicate":
             return await of_replicate.told(Here(engine, options, webhook.base), located.media)
+        case "fal":
+            return of_fal.told(located.media, base=webhook.base, options=options)
     return of_our_own.told(located, delivery)
