@@ -49,7 +49,8 @@ class Measured:
 def routes(seeded: Seeded) -> list[Route]:
     """Every request that is measured."""
     status = [f"/media/jobs/{job_id}/status" for job_id in seeded.job_ids]
-    media = [f"/media/{media_id}" for media_id in seeded.media_ids]
+    ids = seeded.media_ids
+    media = [f"/media/{media_id}" for media_id in ids]
     queries = {
         "plain": "",
         "status": "?status=COMPLETED",
@@ -63,6 +64,7 @@ def routes(seeded: Seeded) -> list[Route]:
     return [
         post(),
         Route("GET status of a job", status, status),
+        Route("GET status, as fal polls", [f"/fal/queue/darkroom/dummy/requests/{it}/status" for it in ids], status),
         Route("GET a media", media, media),
         *(Route(f"GET list, {name}", [f"/media{query}"], ["/media"]) for name, query in queries.items()),
     ]
