@@ -17,8 +17,9 @@ from replicate.webhook import Webhooks, WebhookSigningSecret
 from sqlalchemy import Connection, update
 from standardwebhooks import Webhook, WebhookVerificationError
 
+from darkroom.api.native import webhooks as of_our_own
 from darkroom.db.tables import deliveries
-from darkroom.delivery import courier, sending
+from darkroom.delivery import courier, places, sending
 from services.app import App, RunApp
 from services.scraped import scrape
 from services.server import MakeServer, Server, eventually
@@ -176,6 +177,9 @@ def test_a_request_that_is_repeated_is_told_of_once(plain: App, target: Target) 
     [
         ({"webhook": "ftp://example.com/"}, "webhook", "must be an https address"),
         ({"webhook": "nonsense"}, "webhook", "must be an https address"),
+        ({"webhook": "https://a]b/x"}, "webhook", "no name"),
+        ({"webhook": "https://a[b/"}, "webhook", "no name"),
+        ({"webhook": "https://exa mple.com/"}, "webhook", "no name"),
         ({"webhook": ""}, "webhook", "at least 1 character"),
         ({"webhook": f"https://example.com/{'x' * 2048}"}, "webhook", "at most 2048 characters"),
         ({"webhook": "http://example.com/"}, "webhook", "DARKROOM_EGRESS_ALLOW"),
@@ -343,22 +347,92 @@ def test_a_slow_target_delays_neither_jobs_nor_other_targets(service: App, targe
     try:
         with Target().running() as other, service.client() as client:
             other_url = other.url.replace(HERE, "localhost")
-            in_database_allow(service, "localhost")
+            allow(service, "localhost")
             made = [client.generate(webhook=target.url) for _ in range(30)]
             made.append(client.generate(webhook=other_url))
             for media in made:
                 client.until(media["id"], "COMPLETED")
             eventually(lambda: other.heard, within=12)
-            assert len(target.heard) <= courier.TO_ONE_HOST
+            assert len(target.heard) <= places.TO_ONE_HOST
     finally:
         release.set()
     eventually(lambda: set(states(service, state="pending")) == set() and len(target.heard) == 30)
 
 
-def in_database_allow(app: App, name: str) -> None:
-    """Have a name that leads here count as another host."""
+def allow(app: App, *names: str) -> None:
+    """Have names that lead here count as other hosts."""
     allowed = app.engine.egress._allowed
-    object.__setattr__(allowed, "names", allowed.names | {name})
+    object.__setattr__(allowed, "names", allowed.names | set(names))
+
+
+def test_many_slow_targets_leave_room_for_those_that_are_known_to_be_quick(plain: App, target: Target) -> None:
+    slow = [f"slow-{number}.example.com" for number in range(40)]
+    allow(plain, *slow)
+    plain.engine.egress._resolve = _here
+    release = Event()
+    with Target().running() as quick, plain.client() as client:
+        client.completed(webhook=quick.url)
+        eventually(lambda: states(plain) == ["delivered"])
+        target.reply = Reply(after=release)
+        try:
+            for host in slow:
+                for _ in range(2):
+                    client.generate(webhook=target.url.replace(HERE, host))
+            eventually(lambda: len(target.heard) == places.FOR_UNPROVEN)
+            client.completed(webhook=quick.url)
+            eventually(lambda: len(quick.heard) == 2)
+            assert len(target.heard) == places.FOR_UNPROVEN
+        finally:
+            release.set()
+        eventually(lambda: states(plain, state="pending") == [] and len(target.heard) == 80)
+
+
+async def _here(host: str, port: int) -> list[str]:
+    return [HERE]
+
+
+def test_what_one_target_sets_is_not_sent_to_the_next(plain: App, target: Target) -> None:
+    target.reply = Reply(200, {"Set-Cookie": "sid=of-another; Path=/"})
+    with plain.client() as client:
+        for _ in range(2):
+            client.completed(webhook=target.url)
+        eventually(lambda: len(target.heard) == 2)
+    assert not any("cookie" in heard.headers for heard in target.heard)
+
+
+def test_a_body_that_does_not_end_changes_nothing_of_the_answer(plain: App, target: Target) -> None:
+    target.reply = Reply(410, {"Content-Length": "100"}, b"half")
+    with plain.client() as client:
+        client.completed(webhook=target.url)
+    eventually(lambda: states(plain) == ["gone"])
+
+
+def test_a_message_that_cannot_be_made_is_a_try_that_failed(
+    plain: App, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(of_our_own, "told", None)
+    with plain.client() as client:
+        client.completed(webhook=target.url)
+        eventually(lambda: told(plain) and told(plain)[0]["attempts"])
+        monkeypatch.undo()
+        assert told(plain)[0]["attempts"][0]["error"] == "the message could not be made"
+    let_time_pass(plain)
+    eventually(lambda: states(plain) == ["delivered"])
+
+
+def test_an_end_that_was_taken_back_is_not_told_any_more(service: App, target: Target) -> None:
+    target.reply = DOWN
+    with service.client() as client:
+        made = client.generate(webhook=target.url, parameters={"error": "permanent", "error_rate": 1})
+        client.until(made["id"], "ERROR")
+        eventually(lambda: told(service) and told(service)[0]["attempts"])
+        client.post("/lanes/default/pause").raise_for_status()
+        client.post(f"/media/{made['id']}/retry").raise_for_status()
+        assert told(service) == []
+        target.reply = Reply()
+        client.post("/lanes/default/resume").raise_for_status()
+        eventually(lambda: states(service) == ["delivered"])
+    assert [heard.json["data"]["status"] for heard in target.heard] == ["ERROR", "ERROR"]
 
 
 def test_one_that_never_answers_is_given_up(plain: App, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -477,7 +551,7 @@ def _end_leases(server: Server) -> None:
     import sqlite3
 
     with sqlite3.connect(server.folder / "data" / "darkroom.db") as database:
-        assert database.execute("UPDATE deliveries SET due_at = created_at").rowcount == 1
+        assert database.execute("UPDATE deliveries SET held_until = NULL").rowcount == 1
     database.close()
 
 

@@ -6,28 +6,39 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, bindparam, delete, exists, func, insert, or_, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    String,
+    and_,
+    bindparam,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 
-from darkroom.db.rows import AnyRow, from_attempts, to_delivery
+from darkroom.db.rows import from_attempts, to_delivery
 from darkroom.db.tables import PENDING, deliveries
 from darkroom.media.model import Attempt, Delivery
 from darkroom.media.states import DeliveryState
 
-LOOKED_AT = 200
-"""Due rows that one look sees, to find some for hosts that have room."""
+HOSTS = 64
+"""Hosts that one look finds."""
 
 _earlier = deliveries.alias("earlier")
+_EARLIER_PENDING = _earlier.c.state == DeliveryState.PENDING
 _IS_FIRST = ~exists().where(
-    _earlier.c.media_id == deliveries.c.media_id,
-    _earlier.c.state == DeliveryState.PENDING,
-    _earlier.c.id < deliveries.c.id,
+    _earlier.c.media_id == deliveries.c.media_id, _EARLIER_PENDING, _earlier.c.id < deliveries.c.id
 )
 _LATEST_DUE = (
     select(func.max(_earlier.c.due_at))
-    .where(
-        _earlier.c.media_id == bindparam("of_media", type_=deliveries.c.media_id.type),
-        _earlier.c.state == DeliveryState.PENDING,
-    )
+    .where(_earlier.c.media_id == bindparam("of_media", type_=deliveries.c.media_id.type), _EARLIER_PENDING)
     .scalar_subquery()
 )
 _DUE_AT = func.coalesce(_LATEST_DUE, bindparam("noted_at", type_=deliveries.c.created_at.type))
@@ -36,7 +47,7 @@ _DUE_AT = func.coalesce(_LATEST_DUE, bindparam("noted_at", type_=deliveries.c.cr
 
 def add(connection: Connection, rows: Sequence[Mapping[str, Any]]) -> None:
     """Note deliveries, each with `id`, `media_id`, `owner`, `event`, `url`, `host` and `created_at`."""
-    fresh = {"state": DeliveryState.PENDING, "tries": 0, "attempts": []}
+    fresh = {"state": DeliveryState.PENDING, "tries": 0, "claims": 0, "attempts": []}
     parameters = [{**row, **fresh, "of_media": row["media_id"], "noted_at": row["created_at"]} for row in rows]
     connection.execute(insert(deliveries).values(due_at=_DUE_AT), parameters)
 
@@ -54,66 +65,96 @@ def is_noted(connection: Connection, media_id: UUID, event: str, *, since: datet
     return connection.execute(statement.limit(1)).first() is not None
 
 
-def forget_untried(connection: Connection, media_ids: Collection[UUID], event: str) -> None:
-    """Drop what is still to be told of an event of media, unless someone is about to."""
+def forget(connection: Connection, media_ids: Collection[UUID], event: str, now: datetime) -> None:
+    """Drop what is still to be told of an event of media, unless someone is telling it."""
     of_it = and_(deliveries.c.media_id.in_(media_ids), deliveries.c.event == event)
-    connection.execute(delete(deliveries).where(of_it, PENDING, deliveries.c.tries == 0))
+    connection.execute(delete(deliveries).where(of_it, PENDING, _is_free(now)))
+
+
+def _is_free(now: datetime) -> ColumnElement[bool]:
+    return or_(deliveries.c.held_until.is_(None), deliveries.c.held_until <= now)
+
+
+# Taking
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """What a courier can take: `most` deliveries, `each` to a host less those that are under way, by host."""
+class Hosts:
+    """What a look found: hosts of which something is due, and the last one it saw; empty: there are no more."""
 
-    most: int
-    each: int
-    under_way: Mapping[str, int]
+    due: Sequence[str]
+    last: str
 
 
-def any_due(connection: Connection, now: datetime) -> bool:
-    """Whether a claim might find one."""
-    return (
-        connection.execute(select(deliveries.c.id).where(PENDING, deliveries.c.due_at <= now).limit(1)).first()
-        is not None
+def look(connection: Connection, now: datetime, *, after: str) -> Hosts:
+    """Look at hosts by name, from the one after `after` on: at most `HOSTS` that have anything to be told.
+
+    It goes in steps of the index (a loose index scan): what else waits for a host costs nothing.
+    """
+    ring = _hosts_after(after)
+    soonest = select(func.min(deliveries.c.due_at)).where(PENDING, deliveries.c.host == ring.c.host).scalar_subquery()
+    rows = connection.execute(select(ring.c.host, soonest.label("soonest")).where(ring.c.host.isnot(None))).all()
+    due = [row.host for row in rows if row.soonest is not None and row.soonest <= now]
+    return Hosts(due, max(row.host for row in rows) if len(rows) == HOSTS else "")
+
+
+def _hosts_after(after: str) -> Any:
+    """A recursive query for the names of hosts after `after`, in order; null after the last one."""
+    following = select(func.min(deliveries.c.host)).where(PENDING)
+    first = select(
+        following.where(deliveries.c.host > literal(after, String)).scalar_subquery().label("host"),
+        literal(1, Integer).label("number"),
     )
+    ring = first.cte("ring", recursive=True)
+    onwards = following.where(deliveries.c.host > ring.c.host).correlate(ring).scalar_subquery()
+    step = select(onwards, ring.c.number + 1).where(ring.c.host.isnot(None), ring.c.number < HOSTS)
+    return ring.union_all(step)
 
 
-def claim(connection: Connection, room: Room, *, now: datetime, until: datetime) -> list[Delivery]:
-    """Take due deliveries, none that waits for an earlier one of its media; others may take them after `until`."""
-    full = [host for host, busy in room.under_way.items() if busy >= room.each]
-    due = (
-        select(deliveries.c.id, deliveries.c.host)
-        .where(PENDING, deliveries.c.due_at <= now, deliveries.c.host.notin_(full), _IS_FIRST)
-        .order_by(deliveries.c.due_at)
-        .limit(LOOKED_AT)
-        .with_for_update(skip_locked=True, of=deliveries)
-    )
-    ids = _that_fit(connection.execute(due).all(), room)
+def claim(connection: Connection, room: Mapping[str, int], *, now: datetime, until: datetime) -> list[Delivery]:
+    """Take due deliveries, at most so many of each host as `room` says; others may take them after `until`.
+
+    None that waits for an earlier one of its media.
+    """
+    ids = [one for host, most in room.items() for one in _due(connection, host, now, most)]
     if not ids:
         return []
     taken = update(deliveries).where(deliveries.c.id.in_(ids))
-    taken = taken.values(due_at=until, tries=deliveries.c.tries + 1)
+    taken = taken.values(held_until=until, claims=deliveries.c.claims + 1)
     return [to_delivery(row) for row in connection.execute(taken.returning(deliveries))]
 
 
-def _that_fit(due: Sequence[AnyRow], room: Room) -> list[UUID]:
-    busy, ids = dict(room.under_way), list[UUID]()
-    for row in due:
-        if len(ids) < room.most and busy.get(row.host, 0) < room.each:
-            busy[row.host] = busy.get(row.host, 0) + 1
-            ids.append(row.id)
-    return ids
+def _due(connection: Connection, host: str, now: datetime, most: int) -> Sequence[UUID]:
+    statement = (
+        select(deliveries.c.id)
+        .where(PENDING, deliveries.c.host == host, deliveries.c.due_at <= now, _is_free(now), _IS_FIRST)
+        .order_by(deliveries.c.due_at)
+        .limit(most)
+        .with_for_update(skip_locked=True, of=deliveries)
+    )
+    return connection.execute(statement).scalars().all()
+
+
+# What came of it
 
 
 def _mine(delivery: Delivery) -> ColumnElement[bool]:
-    """The fence: whoever took a delivery later has counted another try."""
-    return and_(deliveries.c.id == delivery.id, PENDING, deliveries.c.tries == delivery.tries)
+    """The fence: whoever took a delivery later has counted another claim."""
+    return and_(deliveries.c.id == delivery.id, PENDING, deliveries.c.claims == delivery.claims)
+
+
+def _hold(connection: Connection, media_id: UUID) -> None:
+    """Lock what is to be told of a media, always in the same order."""
+    statement = select(deliveries.c.id).where(deliveries.c.media_id == media_id, PENDING)
+    connection.execute(statement.order_by(deliveries.c.id).with_for_update()).all()
 
 
 def end(
     connection: Connection, delivery: Delivery, state: DeliveryState, attempts: Sequence[Attempt], at: datetime
 ) -> bool:
     """End a delivery that is held; the next one of its media is due at once. False: it is not held any more."""
-    values = {"state": state, "attempts": from_attempts(attempts), "ended_at": at}
+    _hold(connection, delivery.media_id)
+    values = {"state": state, "attempts": from_attempts(attempts), "tries": delivery.tries + 1, "ended_at": at}
     if connection.execute(update(deliveries).where(_mine(delivery)).values(values)).rowcount == 0:
         return False
     of_media = and_(deliveries.c.media_id == delivery.media_id, PENDING)
@@ -127,7 +168,8 @@ def end(
 
 def put_off(connection: Connection, delivery: Delivery, attempts: Sequence[Attempt], until: datetime) -> bool:
     """Have one that is held tried again, and those of its media that wait for it later too. False: it is not held."""
-    values = {"due_at": until, "attempts": from_attempts(attempts)}
+    _hold(connection, delivery.media_id)
+    values = {"due_at": until, "held_until": None, "tries": delivery.tries + 1, "attempts": from_attempts(attempts)}
     if connection.execute(update(deliveries).where(_mine(delivery)).values(values)).rowcount == 0:
         return False
     waiting = and_(deliveries.c.media_id == delivery.media_id, PENDING, deliveries.c.due_at < until)
@@ -135,17 +177,24 @@ def put_off(connection: Connection, delivery: Delivery, attempts: Sequence[Attem
     return True
 
 
-def give_back(connection: Connection, ids: Collection[UUID], at: datetime) -> None:
+def give_back(connection: Connection, held: Sequence[Delivery]) -> None:
     """Have deliveries that were taken and not sent taken by somebody else, at once."""
-    connection.execute(update(deliveries).where(deliveries.c.id.in_(ids), PENDING).values(due_at=at))
+    for delivery in held:
+        connection.execute(update(deliveries).where(_mine(delivery)).values(held_until=None))
 
 
 def send_again(connection: Connection, delivery_id: UUID, at: datetime) -> Delivery | None:
     """Have one sent once more, with all its tries, whatever became of it. None: there is none."""
-    values = {"state": DeliveryState.PENDING, "tries": 0, "due_at": at, "ended_at": None}
+    values = {
+        "state": DeliveryState.PENDING, "tries": 0, "due_at": at, "ended_at": None, "held_until": None,
+        "claims": deliveries.c.claims + 1,
+    }  # fmt: skip
     statement = update(deliveries).where(deliveries.c.id == delivery_id).values(values)
     row = connection.execute(statement.returning(deliveries)).one_or_none()
     return to_delivery(row) if row else None
+
+
+# For those who look into it
 
 
 def get(connection: Connection, delivery_id: UUID) -> Delivery | None:
@@ -163,16 +212,15 @@ def page(
     before: UUID | None,
     limit: int,
 ) -> list[Delivery]:
-    """An owner's deliveries with ids below `before`, the newest first."""
-    wanted: list[ColumnElement[bool]] = [deliveries.c.owner == owner]
-    if media_id is not None:
-        wanted.append(deliveries.c.media_id == media_id)
+    """An owner's deliveries with ids below `before`, the newest first; of one media all are of one owner."""
+    # With both, SQLite would look through all of the owner's instead of the media's few.
+    wanted = [deliveries.c.owner == owner] if media_id is None else [deliveries.c.media_id == media_id]
     if state is not None:
         wanted.append(deliveries.c.state == state)
     if before is not None:
         wanted.append(deliveries.c.id < before)
     statement = select(deliveries).where(*wanted).order_by(deliveries.c.id.desc()).limit(limit)
-    return [to_delivery(row) for row in connection.execute(statement)]
+    return [found for row in connection.execute(statement) if (found := to_delivery(row)).owner == owner]
 
 
 def count_pending(connection: Connection, *, most: int) -> int:

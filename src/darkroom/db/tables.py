@@ -229,8 +229,12 @@ deliveries = Table(
     Column("url", Text, nullable=False),
     Column("host", String(255), nullable=False, comment="of the url: no host is sent to more than a few times at once"),
     Column("state", enum_of(DeliveryState), nullable=False),
-    Column("tries", Integer, nullable=False, comment="since it was noted, or last asked for again"),
-    Column("due_at", UTCDateTime, nullable=False, comment="while it is being sent: when it may be sent again"),
+    Column("tries", Integer, nullable=False, comment="that ended, since it was noted or last asked for again"),
+    Column("due_at", UTCDateTime, nullable=False),
+    Column(
+        "claims", Integer, nullable=False, comment="how often it was taken: who took it last may say what came of it"
+    ),
+    Column("held_until", UTCDateTime, comment="whoever took it may be sending it until then"),
     Column("attempts", Json, nullable=False, comment="what became of each try, the latest last"),
     Column("created_at", UTCDateTime, nullable=False),
     Column("ended_at", UTCDateTime),
@@ -241,7 +245,9 @@ deliveries = Table(
 )
 
 PENDING = deliveries.c.state == text("'pending'")
-Index("ix_deliveries_due", deliveries.c.due_at, sqlite_where=PENDING, postgresql_where=PENDING)
+Index(
+    "ix_deliveries_due", deliveries.c.host, deliveries.c.due_at, sqlite_where=PENDING, postgresql_where=PENDING
+)  # fmt: skip
 
 webhook_secrets = Table(
     "webhook_secrets",

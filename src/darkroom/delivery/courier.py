@@ -4,8 +4,8 @@ A delivery is taken under a lease; one whose courier dies is sent again by anoth
 """
 
 import asyncio
+import contextlib
 import random
-from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -16,9 +16,9 @@ import structlog
 
 from darkroom import __version__
 from darkroom.db import deliveries
-from darkroom.db.deliveries import Room
 from darkroom.db.session import Database
 from darkroom.delivery import policy, signing
+from darkroom.delivery.places import Places
 from darkroom.delivery.secrets import Secrets
 from darkroom.delivery.sending import TIMEOUT, Answer, send
 from darkroom.errors import DatabaseUnavailable, NotFound
@@ -29,9 +29,6 @@ from darkroom.telemetry import metrics
 
 log = structlog.get_logger(__name__)
 
-AT_ONCE: Final = 32
-TO_ONE_HOST: Final = 4
-"""So that a target that is slow holds up no other."""
 LEASE: Final = timedelta(seconds=4 * TIMEOUT)
 BRISK: Final = 0.1
 """Seconds between looks while there is something to tell; else as long as the settings say."""
@@ -59,7 +56,10 @@ class Courier:
         self._interval = interval
         self._rng = random.Random()  # noqa: S311 - jitter
         self._under_way: dict[asyncio.Task[None], Delivery] = {}
-        self._ended = asyncio.Event()
+        self._places = Places()
+        self._seen = ""
+        self._change = asyncio.Event()
+        self._stopping = False
         self._busy_until = float("-inf")
 
     @asynccontextmanager
@@ -69,20 +69,22 @@ class Courier:
         try:
             yield
         finally:
+            self._stopping = True
+            self._change.set()
+            await asyncio.wait([loop], timeout=LAST_WORDS)
             loop.cancel()
             await asyncio.wait([loop])
             await self._finish()
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
+            taken = 0
             try:
                 taken = await self._take()
             except DatabaseUnavailable as error:
                 log.warning("courier_waits", reason=error.message)
-                taken = 0
             except Exception:
                 log.exception("courier_failed")
-                taken = 0
             if not taken:
                 await self._rest()
 
@@ -90,35 +92,38 @@ class Courier:
         """Wait for a place that becomes free, or for the time to look again."""
         now = asyncio.get_running_loop().time()
         pause = BRISK if now < self._busy_until else self._interval
-        try:
-            async with asyncio.timeout(pause):
-                await self._ended.wait()
-        except TimeoutError:
-            pass
-        self._ended.clear()
+        if not self._stopping:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(pause):
+                    await self._change.wait()
+        self._change.clear()
 
     async def _take(self) -> int:
         """Begin with what is due and has room; how many these are."""
-        most = AT_ONCE - len(self._under_way)
-        if most == 0:
+        if not self._places.has_room:
             return 0
-        room = Room(most, TO_ONE_HOST, Counter(delivery.host for delivery in self._under_way.values()))
         now = self._database.now()
-        if not await self._database.read(deliveries.any_due, now):
+        hosts = await self._database.read(deliveries.look, now, after=self._seen)
+        self._seen = hosts.last
+        room = self._places.room(hosts.due)
+        if not room:
             return 0
-        claim = partial(deliveries.claim, room=room, now=now, until=now + LEASE)
-        taken = await self._database.transact(claim)
+        taken = await self._database.transact(partial(deliveries.claim, room=room, now=now, until=now + LEASE))
         for delivery in taken:
-            task = asyncio.create_task(self._deliver(delivery), name=f"delivery {delivery.id}")
-            self._under_way[task] = delivery
-            task.add_done_callback(self._forget)
+            self._begin(delivery)
         if taken:
             self._busy_until = asyncio.get_running_loop().time() + BUSY_FOR
         return len(taken)
 
-    def _forget(self, task: asyncio.Task[None]) -> None:
-        del self._under_way[task]
-        self._ended.set()
+    def _begin(self, delivery: Delivery) -> None:
+        task = asyncio.create_task(self._deliver(delivery), name=f"delivery {delivery.id}")
+        self._under_way[task] = delivery
+        self._places.take(delivery.host)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._places.leave(self._under_way.pop(task).host)
+        self._change.set()
 
     async def _finish(self) -> None:
         """Wait a moment for what is under way; give back what does not end."""
@@ -133,19 +138,18 @@ class Courier:
             await self._give_back(list(left.values()))
 
     async def _give_back(self, cut_off: Sequence[Delivery]) -> None:
-        now, ids = self._database.now(), [delivery.id for delivery in cut_off]
         try:
-            await self._database.transact(lambda connection: deliveries.give_back(connection, ids, now))
+            await self._database.transact(partial(deliveries.give_back, held=cut_off))
         except DatabaseUnavailable as error:
-            log.warning("deliveries_not_given_back", reason=error.message, deliveries=len(ids))
+            log.warning("deliveries_not_given_back", reason=error.message, deliveries=len(cut_off))
 
     # One delivery
 
     async def _deliver(self, delivery: Delivery) -> None:
         with structlog.contextvars.bound_contextvars(media_id=str(delivery.media_id), delivery_id=str(delivery.id)):
+            at = self._database.now()
             try:
-                at, answer = await self._told(delivery)
-                await self._note(delivery, at, answer)
+                await self._note(delivery, at, await self._told(delivery, at))
             except NotFound:
                 log.debug("media_is_gone")  # and its deliveries with it
             except DatabaseUnavailable as error:
@@ -153,20 +157,26 @@ class Courier:
             except Exception:
                 log.exception("delivery_failed")
 
-    async def _told(self, delivery: Delivery) -> tuple[datetime, Answer]:
-        """Tell one target one event; when, and what came of it."""
-        body = await self._render(delivery)
-        at = self._database.now()
-        keys = [secret.secret for secret in await self._secrets.signing(delivery.owner)]
-        signed = signing.headers(f"msg_{delivery.id.hex}", at, body.decode(), keys)
-        answer = await send(self._egress, delivery.url, body, {**HEADERS, **signed})
+    async def _told(self, delivery: Delivery, at: datetime) -> Answer:
+        """Tell one target one event; what came of it. Raises `NotFound`, `DatabaseUnavailable`."""
+        try:
+            body = await self._render(delivery)
+            keys = [secret.secret for secret in await self._secrets.signing(delivery.owner)]
+            signed = signing.headers(f"msg_{delivery.id.hex}", at, body.decode(), keys)
+            answer = await send(self._egress, delivery.url, body, {**HEADERS, **signed})
+        except (NotFound, DatabaseUnavailable):
+            raise
+        except Exception:
+            log.exception("delivery_broke")  # a try like any other: it must not be made for ever
+            return Answer(0.0, error="the message could not be made")
+        self._places.note(delivery.host, answer.seconds, answered=answer.status is not None)
         metrics.WEBHOOK_SECONDS.observe(answer.seconds)
-        return at, answer
+        return answer
 
     async def _note(self, delivery: Delivery, at: datetime, answer: Answer) -> None:
         attempt = Attempt(at, round(answer.seconds, 3), answer.status, answer.error)
         attempts = [*delivery.attempts, attempt][-KEPT:]
-        wait = policy.wait_after(delivery.tries, asked=answer.asked, rng=self._rng)
+        wait = policy.wait_after(delivery.tries + 1, asked=answer.asked, rng=self._rng)
         state = _state_after(answer, is_last=wait is None)
         now = self._database.now()
         if state is DeliveryState.PENDING:
@@ -179,7 +189,7 @@ class Courier:
         if held:
             metrics.WEBHOOKS.labels("retried" if state is DeliveryState.PENDING else state.value).inc()
         if answer.error is not None:
-            log.warning("webhook_not_told", event_of=delivery.event, tries=delivery.tries, reason=answer.error)
+            log.warning("webhook_not_told", event_of=delivery.event, tries=delivery.tries + 1, reason=answer.error)
 
 
 def _state_after(answer: Answer, *, is_last: bool) -> DeliveryState:

@@ -16,6 +16,8 @@ from darkroom.media.states import DeliveryState
 
 STARTED, PROGRESS, OUTPUT, COMPLETED = "started", "progress", "output", "completed"
 """The events of `WEBHOOK_EVENTS`."""
+NOBODY: Final = "?"
+"""The host of an address that has none; sending there fails, and says why."""
 APART: Final = timedelta(milliseconds=500)
 """At least so long between two tellings of progress."""
 
@@ -42,10 +44,15 @@ def note(connection: Connection, notices: Sequence[Notice]) -> None:
     gone = deliveries.with_state(connection, {notice.media_id for notice in wanted}, DeliveryState.GONE)
     ended = {notice.media_id for notice in wanted if notice.event == COMPLETED}
     if ended:
-        deliveries.forget_untried(connection, ended, PROGRESS)
+        deliveries.forget(connection, ended, PROGRESS, max(notice.at for notice in wanted))
     rows = [_row(notice) for notice in wanted if notice.media_id not in gone and not _is_told(connection, notice)]
     if rows:
         deliveries.add(connection, rows)
+
+
+def take_back(connection: Connection, media_id: UUID, at: datetime) -> None:
+    """Do not say any more that a media has ended: it goes on."""
+    deliveries.forget(connection, [media_id], COMPLETED, at)
 
 
 def _is_told(connection: Connection, notice: Notice) -> bool:
@@ -58,6 +65,14 @@ def _row(notice: Notice) -> dict[str, object]:
     assert notice.webhook is not None
     return {
         "id": new_id(notice.at), "media_id": notice.media_id, "owner": notice.owner, "event": notice.event,
-        "url": notice.webhook.url, "host": (urlsplit(notice.webhook.url).hostname or "")[:255],
+        "url": notice.webhook.url, "host": _host_of(notice.webhook.url),
         "created_at": notice.at,
     }  # fmt: skip
+
+
+def _host_of(url: str) -> str:
+    """The host of an address that was checked. Raises nothing: a media's move must not fail for its webhook."""
+    try:
+        return (urlsplit(url).hostname or NOBODY)[:255]
+    except ValueError:
+        return NOBODY

@@ -1,6 +1,7 @@
 """One message to one target: what it answered, and what that means."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from darkroom.security.egress import Egress
 
 TIMEOUT: Final = 15.0
 """Seconds for a target to take a message and answer."""
+READING: Final = 1.0
 MOST_READ: Final = 64 * 1024
-"""Bytes of an answer that are read, so that its connection can be used again; nobody looks at them."""
+"""Seconds and bytes of an answer's body that are read; nobody looks at them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +49,8 @@ async def send(egress: Egress, url: str, body: bytes, headers: Mapping[str, str]
 
 async def _answered(egress: Egress, url: str, body: bytes, headers: Mapping[str, str], began: float) -> Answer:
     async with egress.client.stream("POST", url, content=body, headers=dict(headers), timeout=TIMEOUT) as response:
-        await _read_some(response)
         seconds = time.perf_counter() - began
+        await _read_some(response)
         if response.is_success:
             return Answer(seconds, response.status_code)
         if response.is_redirect:
@@ -57,11 +59,14 @@ async def _answered(egress: Egress, url: str, body: bytes, headers: Mapping[str,
 
 
 async def _read_some(response: httpx2.Response) -> None:
+    """Read on for a moment, so that the connection can be used again: the status has said all that counts."""
     read = 0
-    async for chunk in response.aiter_raw():
-        read += len(chunk)
-        if read > MOST_READ:
-            return
+    with contextlib.suppress(TimeoutError, httpx2.HTTPError):
+        async with asyncio.timeout(READING):
+            async for chunk in response.aiter_raw():
+                read += len(chunk)
+                if read > MOST_READ:
+                    return
 
 
 def _named(status: int) -> str:

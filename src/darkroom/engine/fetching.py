@@ -11,6 +11,8 @@ from darkroom.security.egress import Egress
 
 TIMEOUT: Final = 30.0
 """Seconds for a picture to be there, whole: its caller waits."""
+AT_ONCE: Final = 16
+"""Pictures, each of which may be as large as an upload, that are on their way at once."""
 MOST_REDIRECTS: Final = 5
 _HEADERS: Final = {
     "accept": "image/png, image/jpeg, image/webp", "accept-encoding": "identity",
@@ -24,6 +26,7 @@ class Fetcher:
     def __init__(self, egress: Egress, *, most: int) -> None:
         self._egress = egress
         self._most = most
+        self._places = asyncio.Semaphore(AT_ONCE)
 
     async def __call__(self, url: str) -> bytes:
         """The bytes at `url`; redirects are followed, each as if it were asked for.
@@ -31,7 +34,7 @@ class Fetcher:
         Raises `InvalidRequest` whatever is the matter, `PayloadTooLarge`.
         """
         try:
-            async with asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout(TIMEOUT), self._places:
                 return await self._fetched(url)
         except TimeoutError as error:
             raise InvalidRequest(f"the picture did not come within {TIMEOUT:g} s") from error

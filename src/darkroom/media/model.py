@@ -213,7 +213,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An event of a media that a webhook is told, and what became of that. `owner`: empty for nobody's."""
+    """An event of a media that a webhook is told, and what became of that. `owner`: empty for nobody's.
+
+    `tries`: those that ended. `claims`: how often a courier took it; the last one may say what came of it.
+    """
 
     id: UUID
     media_id: UUID
@@ -224,6 +227,8 @@ class Delivery:
     state: DeliveryState
     tries: int
     due_at: datetime
+    claims: int
+    held_until: datetime | None
     attempts: tuple[Attempt, ...]
     created_at: datetime
     ended_at: datetime | None

@@ -5,10 +5,10 @@ cannot say one thing to the check and another to the connection. What is not par
 unless the settings allow it, in the same words as a name that does not exist.
 """
 
-import asyncio
-import socket
+import re
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ import httpcore2
 import httpx2
 
 from darkroom.errors import InvalidRequest
+from darkroom.security.names import Resolver
 
 LONGEST: Final = 2048
 MOST_ADDRESSES: Final = 4
@@ -25,6 +26,7 @@ CLOSED: Final = "cannot be reached from here, or may not be"
 Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
 SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple[int, int, None, int]
+_NAME: Final = re.compile(r"(?=.{1,253}\.?$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?")
 _PORTS: Final = range(1, 65536)
 _NAT64 = ip_network("64:ff9b::/96")
 _INSIDE_A_CLOUD: Final = frozenset({ip_address("168.63.129.16")})
@@ -77,12 +79,6 @@ def _is_public(address: Address) -> bool:
     return True
 
 
-async def resolved(host: str, port: int) -> Sequence[str]:
-    """The addresses of a name. Raises `OSError`, `UnicodeError`."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return [str(entry[4][0]) for entry in found]
-
-
 class _GuardedBackend(httpcore2.AnyIOBackend):
     """Connects to addresses that may be reached, and to nothing else."""
 
@@ -114,7 +110,7 @@ class _GuardedBackend(httpcore2.AnyIOBackend):
         """The addresses of `host` that may be reached. Raises `ConnectError` if there is none."""
         try:
             addresses = await self._resolve(host, port)
-        except (OSError, UnicodeError) as error:
+        except (OSError, UnicodeError) as error:  # a TimeoutError is an OSError
             raise httpcore2.ConnectError(CLOSED) from error
         if not self._allowed.has_name(host):
             addresses = [address for address in addresses if self._allowed.has(ip_address(address))]
@@ -137,9 +133,9 @@ class _GuardedTransport(httpx2.AsyncHTTPTransport):
 class Egress:
     """Speaks HTTP with whatever callers name, if it may be reached. `allow`: see `Allowed.of`."""
 
-    def __init__(self, allow: Iterable[str] = (), *, resolve: Resolve = resolved) -> None:
+    def __init__(self, allow: Iterable[str] = ()) -> None:
         self._allowed = Allowed.of(allow)
-        self._resolve = resolve
+        self._resolve: Resolve = Resolver()
         self._client: httpx2.AsyncClient | None = None
 
     def check(self, url: str, *, field: str) -> httpx2.URL:
@@ -159,6 +155,8 @@ class Egress:
             or (parsed.port is not None and parsed.port not in _PORTS)
         ):
             raise InvalidRequest("must be an https address", field=field)
+        if _literal(parsed.host) is None and not _NAME.fullmatch(parsed.raw_host.decode("ascii", "replace").lower()):
+            raise InvalidRequest("the host of this address is no name", field=field)
         if parsed.userinfo:
             raise InvalidRequest("may not hold a user name or a password", field=field)
         self._check_host(parsed, field)
@@ -190,7 +188,10 @@ class Egress:
         """What all requests go through; follows no redirect."""
         if self._client is None:
             self._client = httpx2.AsyncClient(
-                transport=_GuardedTransport(self._allowed, self._resolve), trust_env=False, follow_redirects=False
+                transport=_GuardedTransport(self._allowed, self._resolve),
+                cookies=_forgetful(),
+                trust_env=False,
+                follow_redirects=False,
             )
         return self._client
 
@@ -199,6 +200,11 @@ class Egress:
         if self._client is not None:
             await self._client.aclose()
             self._client = None
+
+
+def _forgetful() -> CookieJar:
+    """A jar that keeps nothing: what one target sets would be sent on behalf of the next caller."""
+    return CookieJar(DefaultCookiePolicy(allowed_domains=[]))
 
 
 def _literal(host: str) -> Address | None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from darkroom.db import jobs, logs, media, trash
+from darkroom.delivery import outbox
 from darkroom.engine.transitions.base import Answer, Done, after_cancel, events_of, next_job, prefix_of, ran
 from darkroom.engine.transitions.settling import Bill, settle
 from darkroom.errors import Conflict, NotFound
@@ -58,6 +59,7 @@ def _retry(connection: Connection, item: Ask) -> Answer[str]:
     if not media.reopen(connection, item.media_id, job_id=new, at=item.at):
         now = media.live_job(connection, item.media_id)
         return no_such_media(item.media_id) if now is None else _conflict(now.status, RETRYABLE)
+    outbox.take_back(connection, item.media_id, item.at)
     last = jobs.last_of(connection, item.media_id)
     next_job(connection, last, item.at, RetryAt(item.at, counts=False), new=new)
     return Done(last.lane, (Queued(item.media_id, new, item.at, item.at),))

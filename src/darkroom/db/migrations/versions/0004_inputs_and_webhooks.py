@@ -58,12 +58,21 @@ def upgrade() -> None:
             sa.Enum(*STATES, name="deliverystate", native_enum=False, create_constraint=True, length=16),
             nullable=False,
         ),
-        sa.Column("tries", sa.Integer(), nullable=False, comment="since it was noted, or last asked for again"),
         sa.Column(
-            "due_at",
-            sa.DateTime(timezone=True),
+            "tries", sa.Integer(), nullable=False, comment="that ended, since it was noted or last asked for again"
+        ),
+        sa.Column("due_at", sa.DateTime(timezone=True), nullable=False),
+        sa.Column(
+            "claims",
+            sa.Integer(),
             nullable=False,
-            comment="while it is being sent: when it may be sent again",
+            comment="how often it was taken: who took it last may say what came of it",
+        ),
+        sa.Column(
+            "held_until",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="whoever took it may be sending it until then",
         ),
         sa.Column("attempts", JSON, nullable=False, comment="what became of each try, the latest last"),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
@@ -77,7 +86,9 @@ def upgrade() -> None:
     op.create_index("ix_deliveries_media", "deliveries", ["media_id", "id"])
     op.create_index("ix_deliveries_list", "deliveries", ["owner", "id"])
     op.create_index("ix_deliveries_list_state", "deliveries", ["owner", "state", "id"])
-    op.create_index("ix_deliveries_due", "deliveries", ["due_at"], sqlite_where=PENDING, postgresql_where=PENDING)
+    op.create_index(
+        "ix_deliveries_due", "deliveries", ["host", "due_at"], sqlite_where=PENDING, postgresql_where=PENDING
+    )
     op.create_table(
         "webhook_secrets",
         sa.Column("owner", sa.String(length=200), nullable=False, comment="empty: nobody's"),
