@@ -1,13 +1,16 @@
 """Bad input: a problem that names the field and what would be right, and nothing is stored."""
 
+import base64
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 import pytest
+from PIL import Image
 
-from services.app import Client
+from services.app import Client, RunApp
 
 ABSENT = "0199c0de-0000-7000-8000-000000000000"
 LIMIT = 64 * 1024
@@ -183,6 +186,27 @@ def test_a_path_or_query_that_is_none_is_refused(refusing: Client, subtests: pyt
 def test_verbs_on_ids_that_are_none_are_refused(refusing: Client) -> None:
     for method, path in (("POST", "cancel"), ("POST", "retry"), ("DELETE", "")):
         check(refusing.request(method, f"/media/nothing/{path}".rstrip("/")), "media_id", "UUID", 422)
+
+
+@pytest.mark.parametrize("path", ["/media/generate", "/openai/v1/images/generations", "/fal/run/darkroom/sketch"])
+def test_a_large_body_of_many_values_is_refused_before_it_is_read(refusing: Client, path: str) -> None:
+    content = b'{"prompt": "a", "parameters": {"a": [' + b"{}," * 2_000_000 + b"0]}}"
+    response = refusing.post(path, content=content, headers=JSON)
+    assert response.status_code == 413
+    assert "at most 100000 values" in response.text
+    assert response.elapsed.total_seconds() < 2
+
+
+def test_a_large_body_for_its_picture_is_taken(run_app: RunApp, sqlite_url: str) -> None:
+    noise = Image.effect_noise((1400, 1400), 90)
+    target = io.BytesIO()
+    noise.save(target, "PNG")
+    uri = f"data:image/png;base64,{base64.b64encode(target.getvalue()).decode()}"
+    assert len(uri) > 2 * 1024 * 1024
+    with run_app(database_url=sqlite_url, working=False) as app, app.client() as client:
+        client.generate(model="sketch", image=uri)
+        assert client.post("/files", content=target.getvalue(), headers={"Content-Type": "image/png"}).is_success
+        assert client.post("/files", files={"file": target.getvalue()}).is_success
 
 
 def test_a_body_over_the_limit_is_refused(refusing: Client) -> None:

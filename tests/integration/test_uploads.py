@@ -3,6 +3,8 @@
 import asyncio
 import base64
 import io
+import json
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
@@ -546,3 +548,16 @@ def test_fal_gets_several_pictures_in_the_form_that_it_wants(run_app: RunApp, sq
 
 def decoded(text: str) -> bytes:
     return base64.b64decode(text.rpartition(",")[2], validate=True)
+
+
+def test_a_media_of_before_there_were_uploads_is_made_all_the_same(run_app: RunApp, sqlite_url: str) -> None:
+    """Its row holds the picture itself, as a `data:` URI."""
+    with run_app(database_url=sqlite_url, working=False) as app, app.client() as client:
+        media_id = client.generate(model="sketch", parameters={"width": 64, "height": 64})["id"]
+    uri = f"data:image/png;base64,{base64.b64encode(encoded(photo())).decode()}"
+    with sqlite3.connect(sqlite_url.removeprefix("sqlite:///")) as database:
+        parameters = json.dumps({"width": 64, "height": 64, "n": 1, "image": uri})
+        database.execute("UPDATE media SET parameters = ?", [parameters])
+    database.close()
+    with run_app(database_url=sqlite_url) as app, app.client() as client:
+        client.until(media_id, "COMPLETED")

@@ -1,5 +1,6 @@
 """What every request passes before it reaches a route."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 from starlette.datastructures import Headers
@@ -8,11 +9,17 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from darkroom.api.problems import refuse
 from darkroom.errors import Forbidden, PayloadTooLarge
 
+MARKS = (b",", b"{", b"[")
+"""What stands before or between the values of JSON."""
+MOST_MARKS = 100_000
+BINARY = ("multipart/", "image/", "application/octet-stream")
+
 
 class BodyLimit:
     """Refuses bodies over `most` bytes with 413, by their declared length or, without one, as they come in.
 
-    At `paths`, and below those that end in a slash, `with_pictures` bytes may come.
+    At `paths`, and below those that end in a slash, `with_pictures` bytes may come. What is larger for its pictures
+    holds few values: JSON of as many would take seconds to read, in which nothing else is done here.
     """
 
     def __init__(self, app: ASGIApp, *, most: int, with_pictures: int, paths: Sequence[str]) -> None:
@@ -28,25 +35,31 @@ class BodyLimit:
             return
         headers, most = Headers(scope=scope), self._most_for(scope["path"])
         declared = headers.get("content-length", "0")
-        if declared.isdecimal() and int(declared) > most:
-            await self._refuse(scope, receive, send, most)
-        elif "transfer-encoding" in headers:
-            await self._count(scope, receive, send, most)
+        size = int(declared) if declared.isdecimal() else 0
+        if size > most:
+            await self._refuse(scope, receive, send, _too_large(most))
+        elif "transfer-encoding" in headers or size > self._most:
+            is_binary = headers.get("content-type", "").lower().startswith(BINARY)
+            await self._count(scope, receive, send, most, math.inf if is_binary else MOST_MARKS)
         else:
             await self._app(scope, receive, send)
 
     def _most_for(self, path: str) -> int:
         return self._with_pictures if path in self._paths or path.startswith(self._below) else self._most
 
-    async def _count(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
-        seen, started = 0, False
+    async def _count(self, scope: Scope, receive: Receive, send: Send, most: int, most_marks: float) -> None:
+        seen, marks, started = 0, 0, False
 
         async def counted() -> Message:
-            nonlocal seen
+            nonlocal seen, marks
             message = await receive()
-            seen += len(message.get("body", b""))
+            body = message.get("body", b"")
+            seen += len(body)
+            marks += sum(map(body.count, MARKS))
             if seen > most:
-                raise _TooMuch
+                raise _TooMuch(_too_large(most))
+            if seen > self._most and marks > most_marks:
+                raise _TooMuch(f"a body of over {self._most} bytes may have at most {MOST_MARKS} values")
             return message
 
         async def noted(message: Message) -> None:
@@ -56,15 +69,19 @@ class BodyLimit:
 
         try:
             await self._app(scope, counted, noted)
-        except _TooMuch:
+        except _TooMuch as error:
             if not started:
-                await self._refuse(scope, receive, send, most)
+                await self._refuse(scope, receive, send, str(error))
 
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send, most: int) -> None:
-        error = PayloadTooLarge(f"the body may have at most {most} bytes", field="body")
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send, message: str) -> None:
+        error = PayloadTooLarge(message, field="body")
         response = refuse(scope, error)
         response.headers["Connection"] = "close"
         await response(scope, receive, send)
+
+
+def _too_large(most: int) -> str:
+    return f"the body may have at most {most} bytes"
 
 
 class _TooMuch(BaseException):

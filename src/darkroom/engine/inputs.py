@@ -126,7 +126,10 @@ class Inputs:
 
     async def loaded(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Settled `parameters` with a `data:` URI in place of each id. Raises `InputExpired`."""
-        given = {name: UUID(text) for name, text in references.references(parameters)}
+        said = {name: references.as_id(text) for name, text in references.references(parameters)}
+        given = {
+            name: known for name, known in said.items() if known is not None
+        }  # rows of old hold the picture itself
         found = await self._database.read(inputs.some, set(given.values())) if given else {}
         uris = {known: await self._uri(found.get(known), known) for known in set(given.values())}
         return references.replaced(parameters, {name: uris[known] for name, known in given.items()})

@@ -265,7 +265,12 @@ class Input(Section):
     keep_days: int = Field(
         default=30, ge=1, le=36_500, description="Days that they are kept after a request last named them."
     )
-    max_pixels: int = Field(default=64 * MIB, ge=1, le=1024 * MIB, description="Largest one, in pixels.")
+    max_pixels: int = Field(
+        default=32 * MIB,
+        ge=1,
+        le=1024 * MIB,
+        description="Largest one, in pixels; what is taken in is decoded, so that pixels cost memory meanwhile.",
+    )
 
 
 class Output(Section):

@@ -14,6 +14,7 @@ from darkroom.api.replicate.schema import STATUSES, openapi
 from darkroom.api.wishes import bar
 from darkroom.engine.catalogue import Model
 from darkroom.engine.core import Engine
+from darkroom.engine.references import as_id
 from darkroom.media.model import Input, Media
 from darkroom.media.states import Status
 
@@ -104,7 +105,7 @@ def _as_given(parameters: Mapping[str, Any], base: str) -> dict[str, Any]:
 def _addressed(value: Any, base: str) -> Any:
     if isinstance(value, list):
         return [_addressed(each, base) for each in value]
-    return f"{api_of(base)}/files/{value}"
+    return f"{api_of(base)}/files/{value}" if as_id(str(value)) else value
 
 
 def _metrics(media: Media) -> dict[str, float]:

@@ -36,9 +36,9 @@ def start_from(uri: str, size: tuple[int, int], strength: float = STRENGTH) -> S
     _, content = picture_of(uri)
     try:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG", "WEBP")) as image:
-            whole = image.convert("RGBA")
+            image.draft("RGB", size)
+            filled = ImageOps.fit(image.convert("RGBA"), size, Image.Resampling.LANCZOS)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise Permanent("the picture to start from cannot be decoded") from error
-    white = Image.new("RGBA", whole.size, "white")
-    opaque = Image.alpha_composite(white, whole).convert("RGB")
-    return Start(np.asarray(ImageOps.fit(opaque, size, Image.Resampling.LANCZOS)), strength)
+    white = Image.new("RGBA", size, "white")
+    return Start(np.asarray(Image.alpha_composite(white, filled).convert("RGB")), strength)
