@@ -389,13 +389,27 @@ def test_a_picture_may_be_given_in_many_ways(darkroom: Any, tmp_path: Path) -> N
     path.write_bytes(photo())
     upload = darkroom.upload(path)
     assert (upload.name, upload.width, upload.height) == ("start.png", 64, 48)
-    given = [path, photo(), io.BytesIO(photo()), upload, upload.id, UUID(upload.id), as_uri(photo())]
+    given = [path, str(path), photo(), io.BytesIO(photo()), upload, upload.id, UUID(upload.id), as_uri(photo())]
     media = [darkroom.submit("a fox", model="sketch", image=each, width=64, height=48) for each in given]
     names = {darkroom.wait(each).parameters["image"] for each in media}
     assert upload.id in names
     assert len(names) == 2, "the same bytes are the same picture"
     with path.open("rb") as file:
         assert darkroom.upload(file, name="Füchse 狐.png").name == "Füchse 狐.png"
+
+
+@pytest.mark.parametrize("image", ["fox.png", "file:///fox.png"])
+def test_a_picture_that_is_nowhere_is_told_as_that(darkroom: Any, image: str) -> None:
+    with pytest.raises(FileNotFoundError, match="no such file, and no id, data: URI or https URL") as raised:
+        darkroom.submit("a fox", model="sketch", image=image)
+    assert raised.value.filename == image
+
+
+def test_an_address_is_for_the_service_to_fetch(darkroom: Any) -> None:
+    for address in ("http://127.0.0.1:1/fox.png", "HTTPS://127.0.0.1:1/fox.png"):
+        with pytest.raises(InvalidRequest) as refused:
+            darkroom.submit("a fox", model="sketch", image=address)
+        assert refused.value.errors[0].field == "parameters.image"
 
 
 def as_uri(content: bytes) -> str:

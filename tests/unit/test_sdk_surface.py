@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -51,6 +52,36 @@ def test_both_clients_take_the_same() -> None:
     for name in ours:
         one, other = (inspect.signature(getattr(each, name)) for each in (Darkroom, AsyncDarkroom))
         assert str(one).partition(" -> ")[0] == str(other).partition(" -> ")[0], name
+
+
+PROGRAM = """
+from typing import assert_type
+
+from darkroom_client import CompletedEvent, Darkroom, Media, ProgressEvent, StatusEvent
+
+with Darkroom() as darkroom:
+    for event in darkroom.stream("4711"):
+        match event:
+            case ProgressEvent(step=step, total=total):
+                assert_type((step, total), tuple[int, int])
+            case StatusEvent(media=media):
+                assert_type(media, Media)
+            case CompletedEvent(media=ended):
+                assert_type(ended, Media)
+        if isinstance(event, CompletedEvent):
+            assert_type(event, CompletedEvent[Media])
+"""
+
+
+def test_type_checkers_tell_events_apart(tmp_path: Path) -> None:
+    program = tmp_path / "program.py"
+    program.write_text(PROGRAM)
+    cache = ["--cache-dir", tmp_path / "cache", "--config-file", ""]
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--warn-unreachable", *map(str, cache), str(program)],
+        cwd=tmp_path, capture_output=True, text=True, check=False, env={**os.environ, "MYPYPATH": str(CLIENT / "src")},
+    )  # fmt: skip
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_the_drawing_shows_every_error() -> None:

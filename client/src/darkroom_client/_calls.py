@@ -14,7 +14,7 @@ from darkroom_client._asking import Patience, ask
 from darkroom_client._decoding import Json, decode
 from darkroom_client._downloading import Wanted
 from darkroom_client._effects import Answer, Emit, Producer, Program, Request
-from darkroom_client._orders import MOST_INLINE, Loaded, Order, Picture, Source, load, new_key, reference
+from darkroom_client._orders import MOST_INLINE, Loaded, Order, Picture, Source, load, load_picture, new_key, reference
 from darkroom_client.errors import GenerationError
 from darkroom_client.files import BaseFile, ContentLink, Upload
 from darkroom_client.media import BaseMedia, Job, JobStatus, LogLine, Page
@@ -199,7 +199,7 @@ class Calls(Generic[M]):
         known = reference(picture)
         if known is not None:
             return known, room
-        loaded = yield from load(picture)  # type: ignore[arg-type]  # an id or an upload is a reference
+        loaded = yield from load_picture(picture)  # type: ignore[arg-type]  # an id or an upload is a reference
         if len(loaded.content) <= room:
             return loaded.as_uri(), room - len(loaded.content)
         return (yield from self._upload(loaded)).id, room

@@ -14,10 +14,14 @@ from darkroom_client._effects import Program, Work
 from darkroom_client.files import Upload
 
 Picture: TypeAlias = str | UUID | Upload | os.PathLike[str] | bytes | BinaryIO
-"""A picture to start from: the id of an upload, a `data:` URI or an https URL; an upload; a path, bytes, or a file."""
+"""A picture to start from: the id of an upload, a `data:` URI or an https URL; an upload; a path, bytes, or a file.
+
+A text that is none of the former is a path.
+"""
 Source: TypeAlias = str | os.PathLike[str] | bytes | BinaryIO
 """What can be uploaded: a path, bytes, or an open binary file."""
 
+_ADDRESSES: Final = ("data:", "https:", "http:")
 MOST_INLINE: Final = 8 * 1024 * 1024
 """Bytes of pictures that go into a request; what is more is uploaded before."""
 
@@ -101,6 +105,15 @@ def load(source: Source) -> Program[Loaded]:
     return Loaded(Path(name).name if isinstance(name, str) and name else "picture", content)
 
 
+def load_picture(source: Source) -> Program[Loaded]:
+    """The same of a picture to start from. Says of a text that names no file all that it might have been."""
+    try:
+        return (yield from load(source))
+    except FileNotFoundError as error:
+        message = "there is no such file, and no id, data: URI or https URL is like that"
+        raise FileNotFoundError(error.errno, message, source) from error
+
+
 def _read(source: BinaryIO) -> bytes:
     content = source.read()
     if not isinstance(content, bytes):
@@ -111,10 +124,18 @@ def _read(source: BinaryIO) -> bytes:
 def reference(picture: Picture) -> str | None:
     """What to send for a picture that is there already; None: its bytes have to be sent."""
     match picture:
-        case str():
+        case str() if picture.lower().startswith(_ADDRESSES) or _is_id(picture):
             return picture
         case UUID():
             return str(picture)
         case Upload(id=known):
             return known
     return None
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

@@ -47,7 +47,7 @@ class Listeners:
     def hear(self, event: Event[Any]) -> Program[None]:
         """Tell of an event."""
         match event:
-            case StatusEvent(media=media):
+            case StatusEvent(media=media) | CompletedEvent(media=media):
                 yield from self.see(media)
             case ProgressEvent(step=step, total=total):
                 yield from self._tell(Progress(step=step, total=total))

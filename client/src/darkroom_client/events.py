@@ -10,8 +10,8 @@ M_co = TypeVar("M_co", bound=BaseMedia[Any], covariant=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class StatusEvent(Generic[M_co]):
-    """The media has changed. `id`: what `events(after=…)` goes on from."""
+class _MediaEvent(Generic[M_co]):
+    """What both kinds have. Neither is the other's: in one union, type checkers would keep only the wider one."""
 
     id: str
     media: M_co
@@ -23,7 +23,12 @@ class StatusEvent(Generic[M_co]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CompletedEvent(StatusEvent[M_co]):
+class StatusEvent(_MediaEvent[M_co]):
+    """The media has changed. `id`: what `events(after=…)` goes on from."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompletedEvent(_MediaEvent[M_co]):
     """The media has ended, in whichever way: `event.media.status` says it."""
 
 
