@@ -206,6 +206,14 @@ def test_what_applications_write_for_other_apps_is_understood(fal: SyncClient, s
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("path", ["", "/", "//"])
+def test_a_path_may_be_nothing_but_a_slash(fal: SyncClient, path: str) -> None:
+    assert sizes_of(fal.run(SKETCH, SMALL, path=path)) == [(64, 48)]
+    handle = fal.submit(SKETCH, SMALL, path=path)
+    assert sizes_of(handle.get()) == [(64, 48)]
+    assert isinstance(fal.status(SKETCH, handle.request_id), Completed)
+
+
 @pytest.mark.parametrize("path", ["sketch", "/sketch"])
 def test_a_path_is_a_part_of_the_apps_id(fal: SyncClient, path: str) -> None:
     assert sizes_of(fal.run("fal-ai/pictures", SMALL, path=path)) == [(64, 48)]
@@ -561,6 +569,17 @@ def test_a_stream_says_that_the_service_stops(service: App, fal: SyncClient) -> 
     assert raised.value.doc.startswith("failed: the service is about to stop")
 
 
+def test_a_stream_of_the_status_says_that_the_service_stops(service: App, fal: SyncClient) -> None:
+    url = fal.submit(DUMMY, SLOW).status_url
+    with httpx.Client(timeout=30) as client, connect_sse(client, "GET", f"{url}/stream") as source:
+        events = (event.json() for event in source.iter_sse())
+        next(events)
+        service.loop.call_soon_threadsafe(service.engine.begin_stop)
+        last = list(events)[-1]
+    assert last["error_type"] == "unavailable"
+    assert last["detail"].startswith("the service is about to stop")
+
+
 # Apps
 
 
@@ -597,6 +616,11 @@ def test_our_own_backend_for_fal_finds_it_the_same(run_app: RunApp, sqlite_url: 
 # Errors
 
 
+def test_the_bare_prefix_answers_in_the_same_shape(service: App) -> None:
+    answer = asked(service, "GET", "")
+    assert (answer.status_code, answer.json()["error_type"]) == (404, "not_found")
+
+
 Call = Callable[[SyncClient], object]
 
 
@@ -604,7 +628,6 @@ Call = Callable[[SyncClient], object]
     ("call", "status", "kind", "detail"),
     [
         (lambda c: c.run("me/nothing", WISH), 404, "unknown_model", "no model 'nothing'; there are: dummy, sketch"),
-        (lambda c: c.run("me/dummy/", WISH), 404, "unknown_model", "an app's id is owner/name"),
         (lambda c: c.run("", WISH), 404, "unknown_model", "an app's id is owner/name"),
         (lambda c: c.submit("me/nothing", WISH), 404, "unknown_model", "there is no model 'nothing'"),
         (lambda c: c.status(DUMMY, NOWHERE), 404, "not_found", "there is no media"),

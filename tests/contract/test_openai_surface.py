@@ -18,6 +18,7 @@ from darkroom.api.openai import making
 from darkroom.settings import Account, Budget, Model, Price, Route
 from services.app import App, Client, RunApp
 from services.backends.base import Fake
+from services.backends.fal import FalFake
 from services.backends.openai import OpenAIFake
 from services.scraped import scrape
 from services.server import eventually
@@ -71,6 +72,11 @@ def drawing(colour: str = "teal", mode: str = "RGB") -> bytes:
     content = io.BytesIO()
     Image.new(mode, (64, 64), colour).save(content, "PNG")
     return content.getvalue()
+
+
+def colour_of(content: bytes) -> Any:
+    with Image.open(io.BytesIO(content)) as image:
+        return image.convert("RGBA").getpixel((32, 32))
 
 
 # Pictures from words
@@ -166,6 +172,11 @@ def test_what_is_no_part_of_this_surface_is_not_found_in_its_words(client: OpenA
     assert refused.value.code == "not_found"
 
 
+def test_the_bare_prefix_answers_in_the_same_shape(native: Client) -> None:
+    answer = native.get("/openai")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (404, "not_found")
+
+
 @pytest.mark.parametrize("body", [b"{", b"[]", b'"a pier"', b"\xff"])
 def test_a_body_that_is_no_object_is_a_bad_request(native: Client, body: bytes) -> None:
     headers = {"content-type": "application/json"}
@@ -186,6 +197,15 @@ def test_models_are_listed_and_shown(client: OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as refused:
         client.models.retrieve("dall-e-9")
     assert refused.value.code == "model_not_found"
+
+
+def test_a_model_is_not_deleted_from_here(client: OpenAI) -> None:
+    with pytest.raises(openai.PermissionDeniedError, match="settings") as refused:
+        client.models.delete("sketch")
+    assert (refused.value.type, refused.value.code) == ("permission_error", "forbidden")
+    with pytest.raises(openai.NotFoundError):
+        client.models.delete("dall-e-9")
+    assert client.models.retrieve("sketch").id == "sketch"
 
 
 def test_a_model_goes_by_the_name_that_it_has_at_its_backend_too(run_app: RunApp, sqlite_url: str) -> None:
@@ -344,7 +364,7 @@ def test_one_who_waits_while_the_service_stops_gets_it_elsewhere(run_app: RunApp
         leaving.loop.call_soon_threadsafe(leaving.engine.begin_stop)
         answer = asked.result(20)
     assert answer.status_code == 503
-    assert int(answer.headers["retry-after"]) >= 1
+    assert answer.headers["retry-after"] == "10", "as long as a restart takes"
     assert "x-should-retry" not in answer.headers
     with run_app(database_url=database_url) as staying:
         (url,) = post(staying, wish, **ONCE_MORE)
@@ -455,10 +475,28 @@ def test_what_openai_would_refuse_is_refused_here(
     assert fake.created == []
 
 
-def test_a_mask_reaches_the_model(through: tuple[OpenAI, OpenAIFake]) -> None:
+def test_an_edit_with_a_mask_reaches_the_model(through: tuple[OpenAI, OpenAIFake]) -> None:
     client, fake = through
-    client.images.edit(model="gpt-image-1.5", prompt="a pier", image=drawing(), mask=drawing(mode="RGBA"), quality="hd")  # type: ignore[call-overload]
-    assert len(fake.called("edit")) == 1
+    mask = drawing("#12345678", "RGBA")
+    answer = client.images.edit(model="gpt-image-1.5", prompt="a pier", image=drawing(), mask=mask, quality="hd")  # type: ignore[call-overload]
+    assert len(pictures(answer)) == 1
+    (made,) = fake.created
+    assert made.body["prompt"] == "a pier"
+    assert [colour_of(made.body[name]) for name in ("image", "mask")] == [(0, 128, 128, 255), (18, 52, 86, 120)]
+
+
+def test_an_edit_of_several_pictures_reaches_a_model_that_takes_them(run_app: RunApp, sqlite_url: str) -> None:
+    options = {"parameters": {"images": {"as": "image_urls"}, "mask": {"as": "mask_url"}}}
+    models = {"merge": Model(routes=[Route(provider="fal", model="acme/merge", options=options)])}
+    given = {"image": [drawing("teal"), drawing("red")], "mask": drawing("#12345678", "RGBA")}
+    with FalFake().running() as fake:
+        accounts = {"fal": Account(provider="fal", url=fake.url, key=Fake.key)}
+        with run_app(database_url=sqlite_url, models=models, accounts=accounts) as app, client_of(app) as client:
+            answer = client.images.edit(model="merge", prompt="a pier", **given)
+        assert len(pictures(answer)) == 1
+        (made,) = fake.created
+    sent = [base64.b64decode(uri.partition(",")[2]) for uri in (*made.body["image_urls"], made.body["mask_url"])]
+    assert [colour_of(content) for content in sent] == [(0, 128, 128, 255), (255, 0, 0, 255), (18, 52, 86, 120)]
 
 
 # Pictures from pictures

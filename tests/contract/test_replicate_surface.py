@@ -17,6 +17,7 @@ from replicate.helpers import FileOutput
 from replicate.prediction import Prediction
 from replicate.stream import ServerSentEvent
 
+from darkroom.api.replicate import predictions
 from services.app import App, OverTls, RunApp
 from services.server import eventually
 from services.targets import HERE, Target
@@ -206,6 +207,20 @@ def test_predictions_are_listed_in_pages_newest_first(replicate: Client) -> None
     assert second.next is None
 
 
+def test_the_next_page_is_of_what_was_asked_for(
+    service: App, replicate: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predictions, "A_PAGE", 2)
+    made = [replicate.models.predictions.create(DUMMY, input=WISH) for _ in range(6)]
+    within = {"created_after": made[1].created_at, "created_before": made[5].created_at}
+    page = asked(service, "GET", "/predictions", params=within).json()
+    listed = page["results"]
+    while page["next"]:
+        page = httpx.get(page["next"]).raise_for_status().json()
+        listed += page["results"]
+    assert [each["id"] for each in listed] == [each.id for each in made[4:0:-1]]
+
+
 def test_progress_is_read_from_the_logs(replicate: Client) -> None:
     prediction = replicate.models.predictions.create(DUMMY, input=SLOW)
     deadline = time.monotonic() + 20
@@ -279,6 +294,25 @@ def test_the_stream_of_what_has_ended_ends(replicate: Client) -> None:
     assert events[-1].data == '{"reason": "canceled"}'
 
 
+def test_a_stream_says_that_the_service_stops(service: App, replicate: Client) -> None:
+    prediction = replicate.models.predictions.create(DUMMY, input=SLOW, stream=True)
+    stream = prediction.stream()
+    next(stream)
+    service.loop.call_soon_threadsafe(service.engine.begin_stop)
+    with pytest.raises(RuntimeError, match=f"about to stop; prediction {prediction.id} goes on"):
+        list(stream)
+
+
+def test_a_stream_that_the_service_stops_has_an_end(service: App) -> None:
+    made = asked(service, "POST", "/predictions", json={"version": DUMMY, "input": SLOW}).json()
+    with httpx.stream("GET", f"{made['urls']['get']}/stream", timeout=30) as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        service.loop.call_soon_threadsafe(service.engine.begin_stop)
+        told = [line for line in lines if line.startswith("event:")]
+    assert told[-2:] == ["event: error", "event: done"]
+
+
 # Models
 
 
@@ -332,6 +366,11 @@ def test_there_is_an_account_and_hardware(replicate: Client) -> None:
 
 
 # Errors
+
+
+def test_the_bare_prefix_answers_in_the_same_shape(service: App) -> None:
+    answer = httpx.get(f"{service.url}/replicate")
+    assert (answer.status_code, answer.json().keys()) == (404, {"type", "title", "detail", "status"})
 
 
 Call = Callable[[Client], object]

@@ -1,6 +1,7 @@
 """The starter catalogue from outside: one key, one command, a picture. A real process, against fakes of the vendors."""
 
 import base64
+import io
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from services.backends.base import data_uri, picture
 from services.backends.bfl import BFLFake
 from services.backends.fal import FalFake
 from services.backends.openai import OpenAIFake
@@ -30,6 +32,11 @@ def made(ended: Any, darkroom: Command) -> list[tuple[int, int]]:
             picture.load()
             sizes.append(picture.size)
     return sizes
+
+
+def pixels(content: bytes) -> bytes:
+    with Image.open(io.BytesIO(content)) as picture:
+        return picture.convert("RGB").tobytes()
 
 
 def test_a_token_is_all_that_flux_schnell_needs(darkroom: Command, replicate: ReplicateFake) -> None:
@@ -74,15 +81,15 @@ def test_fal_makes_the_size_that_is_asked_for(darkroom: Command, monkeypatch: py
 
 
 def test_bfl_changes_a_picture(darkroom: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    picture = base64.b64encode(b"\x89PNG\r\n\x1a\n not looked at").decode()
+    start = picture(64, 48, seed=7)
     with BFLFake().running() as fake:
         monkeypatch.setenv("BFL_API_KEY", fake.key)
         here = darkroom.using(DARKROOM_ACCOUNTS__BFL__URL=f"{fake.url}/v1")
-        image = f"image=data:image/png;base64,{picture}"
+        image = f"image={data_uri(start)}"
         ended = here.good("generate", "-m", "flux-kontext-pro", "make it winter", "-p", image, "-n", 1)
         [created] = fake.created
     assert len(made(ended, darkroom)) == 1
-    assert created.body["input_image"] == picture
+    assert pixels(base64.b64decode(created.body["input_image"])) == pixels(start)
     assert "n" not in created.body
 
 

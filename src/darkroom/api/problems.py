@@ -77,7 +77,7 @@ def render(problem: Problem, headers: Headers = AS_IT_IS) -> Response:
 def say(scope: Scope, problem: Problem, headers: Headers = AS_IT_IS) -> Response:
     """`problem` in the shape of the surface that a request of this `scope` came to."""
     shapes: Mapping[str, Shape] = scope["app"].state.shapes
-    of_surface = (shape for prefix, shape in shapes.items() if scope["path"].startswith(prefix))
+    of_surface = (shape for prefix, shape in shapes.items() if f"{scope['path']}/".startswith(prefix))
     return next(of_surface, render)(problem, headers)
 
 

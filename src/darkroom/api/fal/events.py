@@ -27,19 +27,22 @@ STOPPING = Refusal(503, "the service is about to stop; the request goes on in th
 
 async def statuses(app: str, known: Located, here: Here, *, logs: bool) -> AsyncGenerator[bytes, None]:
     """The status each time it is another one, until it is COMPLETED. `logs`: with the lines that are new."""
-    last, before = 0, dict[str, Any]()
+    last, before, media = 0, dict[str, Any](), known.media
     try:
         async with aclosing(here.engine.follow(known)) as following:
             async for news in following:
                 if not isinstance(news, Located):
                     continue
-                lines = await telling.story(news.media, here, after=last) if logs else ()
+                media = news.media
+                lines = await telling.story(media, here, after=last) if logs else ()
                 last = lines[-1].id if lines else last
                 entries = [shown.entry(line) for line in lines]
                 status = shown.status(app, news, base=here.base, logs=entries if logs else None)
                 is_news = bool(lines) or status != before
                 before = {**status, "logs": [] if logs else None}
                 yield _text(status) if is_news else SILENCE
+        if media.status not in ENDED:
+            yield _text(STOPPING.body)
     except DarkroomError as error:  # the answer has begun
         yield _text(_broken(known, error).body)
 

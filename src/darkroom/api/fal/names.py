@@ -20,18 +20,19 @@ async def ready_model(catalogue: Catalogue, app: str) -> Model:
 def model_called(catalogue: Catalogue, app: str) -> Model:
     """The model that has a route to `app` at its backend, or whose own name is the last part of it.
 
-    Raises `UnknownModel`.
+    Slashes at its end, which clients make of a path within the app, say nothing. Raises `UnknownModel`.
     """
+    app = app.rstrip("/")
     owner, name = app.partition("/")[0], app.rpartition("/")[2]
     served = [model for model in catalogue if any(route.model == app for route in model.routes)]
     if served and owner != OWNER:
         return min(served, key=lambda model: model.problem is not None)
     if not name:
-        raise UnknownModel("an app's id is owner/name, and it has no slash at the end", field="model")
+        raise UnknownModel("an app's id is owner/name", field="model")
     return catalogue.get(name[:_LONGEST])
 
 
 def polled(app: str) -> str:
     """The part of an app's id that clients put into addresses of its requests: the path within the app is left out."""
-    parts = app.split("/")
+    parts = app.rstrip("/").split("/")
     return quote("/".join(parts[: 3 if parts[0] in NAMESPACES else 2]))

@@ -21,6 +21,8 @@ from darkroom.media.states import ENDED
 
 LOOK_UP: Final = 10.0
 """Seconds after which one who waits looks whether the caller is still there."""
+RESTART: Final = 10
+"""Seconds after which to ask again where the service stops: by then it may be there again."""
 _SIZES: Final = ("parameters", "parameters.width", "parameters.height", "parameters.aspect_ratio")
 """What errors about a size may name: the parameters as such where two do not go together."""
 
@@ -90,7 +92,7 @@ async def ended(known: Located, here: Here) -> Located | None:
     while known.media.status not in ENDED:
         known = await here.engine.wait(known, at_most=LOOK_UP)
         if here.engine.stopping.is_set() and known.media.status not in ENDED:
-            raise Unavailable("the service is about to stop; ask again for the same", retry_after=1)
+            raise Unavailable("the service is about to stop; ask again for the same", retry_after=RESTART)
         if await here.request.is_disconnected():
             return None
     return known

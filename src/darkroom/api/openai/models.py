@@ -8,6 +8,7 @@ from fastapi.responses import JSONResponse
 from darkroom.api.deps import EngineDep
 from darkroom.api.openai.parameters import model_called
 from darkroom.engine.catalogue import Model
+from darkroom.errors import Forbidden
 
 router = APIRouter(include_in_schema=False)
 
@@ -24,6 +25,13 @@ async def list_models(engine: EngineDep) -> Response:
 async def get_model(name: str, engine: EngineDep) -> Response:
     """Show a model."""
     return JSONResponse(_shown(model_called(engine.catalogue, name)))
+
+
+@router.delete("/openai/v1/models/{name:path}")
+async def delete_model(name: str, engine: EngineDep) -> Response:
+    """Refuse to: models are what the settings say."""
+    model = model_called(engine.catalogue, name)
+    raise Forbidden(f"{model.name} cannot be deleted from here: which models there are is in the settings")
 
 
 def _shown(model: Model) -> dict[str, Any]:

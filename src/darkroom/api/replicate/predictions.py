@@ -1,6 +1,7 @@
 """Predictions: make, see, list, cancel, stream."""
 
 from typing import Annotated, Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
@@ -115,8 +116,15 @@ async def list_predictions(
     wanted = Filter(created_after=as_utc(created_after), created_before=as_utc(created_before))
     found = await here.engine.queries.page(wanted, cursor=cursor, limit=A_PAGE)
     results = [telling.told_in_short(here, media) for media in found.items]
-    following = f"{here.api}/predictions?cursor={found.next_cursor}" if found.next_cursor else None
-    return JSONResponse(shown.page(results, following))
+    return JSONResponse(shown.page(results, _following(wanted, found.next_cursor, here)))
+
+
+def _following(wanted: Filter, cursor: UUID | None, here: Here) -> str | None:
+    """Where the next page of what is `wanted` is, if there is one."""
+    if cursor is None:
+        return None
+    times = {name: shown.time(getattr(wanted, name)) for name in ("created_after", "created_before")}
+    return f"{here.api}/predictions?{urlencode({'cursor': cursor, **{name: at for name, at in times.items() if at}})}"
 
 
 @router.get("/replicate/v1/predictions/{prediction_id}")

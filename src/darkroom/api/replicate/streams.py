@@ -12,7 +12,7 @@ from darkroom.api.replicate import telling
 from darkroom.api.replicate.shown import Here
 from darkroom.api.streams import SILENCE
 from darkroom.engine.queries import Located
-from darkroom.errors import DarkroomError
+from darkroom.errors import DarkroomError, Unavailable
 from darkroom.media.model import Media
 from darkroom.media.states import ENDED, Status
 
@@ -45,23 +45,25 @@ async def _told(here: Here, known: Located) -> AsyncGenerator[Event | None, None
 
 
 async def _followed(here: Here, known: Located) -> AsyncGenerator[Event | None, None]:
-    last = 0
+    last, media = 0, known.media
     async with aclosing(here.engine.follow(known)) as following:
         async for news in following:
             if not isinstance(news, Located):
                 continue
-            lines = await here.engine.queries.logs(known.media.id, after=last, limit=telling.MOST_LINES)
+            media = news.media
+            lines = await here.engine.queries.logs(media.id, after=last, limit=telling.MOST_LINES)
             for line in lines:
                 last = line.id
                 yield "logs", telling.line_of(line)
-            if news.media.status in ENDED:
-                async for event in _ending(here, news.media):
-                    yield event
-            elif not lines:
+            if not lines:
                 yield None
+    async for event in _ending(here, media):
+        yield event
 
 
 async def _ending(here: Here, media: Media) -> AsyncIterator[Event]:
+    if media.status not in ENDED:
+        raise Unavailable(f"the service is about to stop; prediction {media.id} goes on")
     for output in await telling.outputs(here, media) or ():
         yield "output", output
     if media.status is Status.ERROR and media.error:
