@@ -485,6 +485,16 @@ def test_an_edit_with_a_mask_reaches_the_model(through: tuple[OpenAI, OpenAIFake
     assert [colour_of(made.body[name]) for name in ("image", "mask")] == [(0, 128, 128, 255), (18, 52, 86, 120)]
 
 
+def test_an_edit_of_several_pictures_with_a_mask_reaches_openai(through: tuple[OpenAI, OpenAIFake]) -> None:
+    client, fake = through
+    given = {"image": [drawing("teal"), drawing("red")], "mask": drawing("#12345678", "RGBA")}
+    answer = client.images.edit(model="gpt-image-2.6", prompt="a pier", **given)
+    assert len(pictures(answer)) == 1
+    (made,) = fake.created
+    sent = [made.body[name] for name in ("image[]", "image[]1", "mask")]
+    assert [colour_of(content) for content in sent] == [(0, 128, 128, 255), (255, 0, 0, 255), (18, 52, 86, 120)]
+
+
 def test_an_edit_of_several_pictures_reaches_a_model_that_takes_them(run_app: RunApp, sqlite_url: str) -> None:
     options = {"parameters": {"images": {"as": "image_urls"}, "mask": {"as": "mask_url"}}}
     models = {"merge": Model(routes=[Route(provider="fal", model="acme/merge", options=options)])}

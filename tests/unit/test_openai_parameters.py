@@ -73,7 +73,7 @@ def test_hints_are_passed_on_where_they_fit(wish: dict[str, Any], takes: dict[st
         (["a"], {"image": ANY, "images": ANY}, {"image": "a"}),
         (["a"], {"images": ANY}, {"images": ["a"]}),
         (["a"], {}, {"image": "a"}),
-        (["a", "b"], {"image": ANY, "images": ANY}, {"images": ["a", "b"]}),
+        (["a", "b", "c"], {"image": ANY, "images": ANY}, {"image": "a", "images": ["b", "c"]}),
         (["a", "b"], {}, {"images": ["a", "b"]}),
     ],
 )

@@ -216,9 +216,9 @@ def check_fields(body: Mapping[str, Any], *, edits: bool) -> None:
     if edits and model == "dall-e-3":
         raise Refused(400, "Invalid value: 'dall-e-3'. Value must be 'dall-e-2'.", param="model", code="invalid_value")
     known = FIELDS[model] | ({"image", "mask", "input_fidelity"} if edits else set())
-    if unknown := next((name for name in body if name not in known), None):
+    if unknown := next((name for name in body if name.partition("[")[0] not in known), None):
         raise Refused(400, f"Unknown parameter: '{unknown}'.", param=unknown, code="unknown_parameter")
-    if edits and "image" not in body:
+    if edits and body.keys().isdisjoint({"image", "image[]"}):
         raise missing("image")
 
 
@@ -296,8 +296,9 @@ def form_of(content_type: str, body: bytes) -> tuple[dict[str, str], dict[str, b
     for part in body.split(b"--" + boundary)[1:-1]:
         head, _, content = part.removeprefix(b"\r\n").removesuffix(b"\r\n").partition(b"\r\n\r\n")
         name = head.decode().partition('name="')[2].partition('"')[0]
-        if b"filename=" in head:
-            files[name] = content
+        if b"filename=" in head:  # one that is repeated: image[], image[]1, image[]2
+            repeats = sum(known.startswith(name) for known in files) if name.endswith("[]") else 0
+            files[f"{name}{repeats or ''}"] = content
         else:
             fields[name] = content.decode()
     return fields, files

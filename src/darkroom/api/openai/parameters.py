@@ -120,6 +120,8 @@ def _start(images: Sequence[str], takes: Mapping[str, Any]) -> dict[str, Any]:
         return {}
     if len(images) == 1 and ("image" in takes or "images" not in takes):
         return {"image": images[0]}
-    if "images" not in takes and "image" in takes:
+    if "image" not in takes or not images[1:]:
+        return {"images": list(images)}
+    if "images" not in takes:
         raise InvalidRequest(f"this model takes one picture, and not {len(images)}", field="image")
-    return {"images": list(images)}
+    return {"image": images[0], "images": list(images[1:])}

@@ -83,6 +83,7 @@ GPT_IMAGE: Final[Rules] = {
         "description": "What is behind the subject; transparent needs PNG or WebP.",
     },
     "image": {},
+    "images": {},
     "mask": MASK,
 }
 GPT_IMAGE_1: Final[Rules] = {**shape_of(BASIC_SIZES), **GPT_IMAGE}

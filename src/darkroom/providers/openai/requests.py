@@ -9,7 +9,11 @@ from darkroom.media.model import Request
 from darkroom.providers.openai.models import Model
 from darkroom.providers.parameters import Parameter, picture_of, size_of, to_backend
 
-PICTURES: Final = ("image", "mask")
+PICTURES: Final = ("image", "images", "mask")
+SEVERAL: Final = "image[]"
+"""The part of a form that is repeated for each of several pictures."""
+File = tuple[str, bytes, str]
+"""A name, the bytes, a content type."""
 OURS: Final = frozenset(
     ("model", "prompt", "n", "size", "stream", "partial_images", "response_format", "image", "image[]", "mask")
 )
@@ -26,15 +30,20 @@ class Call:
 
 def call_of(model: Model, request: Request) -> Call:
     """The call that makes what `request` asks for. With a picture to start from it is an edit, which is a form."""
-    body = _body(model, request)
-    files = {
-        each.backend: _file(each.name, request.parameters[each.name])
-        for each in model.parameters
-        if each.name in PICTURES and request.parameters.get(each.name)
-    }
+    body, files = _body(model, request), _files(model, request)
     if not files:
         return Call("images/generations", {"json": body})
     return Call("images/edits", {"data": {name: _field(value) for name, value in body.items()}, "files": files})
+
+
+def _files(model: Model, request: Request) -> list[tuple[str, File]]:
+    """The pictures to start from as parts of a form; several go by one name."""
+    named = {each.name: each.backend for each in model.parameters if each.name in PICTURES}
+    given = {name: request.parameters[name] for name in named if request.parameters.get(name)}
+    starts = [*([given["image"]] if "image" in given else []), *given.get("images", ())]
+    name = named.get("image", SEVERAL) if len(starts) == 1 else SEVERAL
+    files = [(name, _file(f"image-{number}", uri)) for number, uri in enumerate(starts)]
+    return files + ([(named["mask"], _file("mask", given["mask"]))] if "mask" in given else [])
 
 
 def _body(model: Model, request: Request) -> dict[str, Any]:
@@ -65,7 +74,7 @@ def _size(model: Model, shaping: list[Parameter], request: Request) -> str | Non
     return f"{size[0]}x{size[1]}" if size else None
 
 
-def _file(name: str, uri: str) -> tuple[str, bytes, str]:
+def _file(name: str, uri: str) -> File:
     kind, content = picture_of(uri)
     return f"{name}.{kind.removeprefix('image/')}", content, kind
 
