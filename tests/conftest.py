@@ -1,8 +1,12 @@
 """What every test may use. Services that a test needs and does not find are started by `services`."""
 
 import os
+import sys
 
 import pytest
+import structlog
+
+from services import tls
 
 pytest_plugins = [
     "services.object_store",
@@ -19,6 +23,20 @@ pytest_plugins = [
 
 for variable in ("REPLICATE_API_TOKEN", "OPENAI_API_KEY", "FAL_KEY", "BFL_API_KEY"):
     os.environ.pop(variable, None)  # nothing here may ask a real backend
+
+# Where it is installed, Python keeps the bytecode; without it, each worker and each process would compile it anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+tls.share()
+structlog.configure(  # as it is by default, but for tracebacks: those with all variables take seconds to lay out
+    processors=[
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper("%H:%M:%S.%f", utc=False),
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 
 @pytest.fixture(scope="session")

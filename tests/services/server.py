@@ -63,13 +63,14 @@ class Server:
     def wait_until_alive(self) -> None:
         """Return once it answers; fail with its log if it ends first or takes too long."""
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            assert self.exit_code is None, self.log
-            try:
-                if httpx2.get(f"{self.url}/healthz", timeout=1).status_code == 200:
-                    return
-            except httpx2.TransportError:
-                time.sleep(0.02)
+        with httpx2.Client(base_url=self.url, timeout=1) as client:
+            while time.monotonic() < deadline:
+                assert self.exit_code is None, self.log
+                try:
+                    if client.get("/healthz").status_code == 200:
+                        return
+                except httpx2.TransportError:
+                    time.sleep(0.02)
         pytest.fail(f"no answer within {START_SECONDS} s:\n{self.log}")
 
     @property

@@ -123,9 +123,10 @@ class _GuardedTransport(httpx2.AsyncHTTPTransport):
     """HTTP over such connections; no proxy of the environment is asked."""
 
     def __init__(self, allowed: Allowed, resolve: Resolve) -> None:
-        super().__init__()
+        trusted = httpx2.create_ssl_context()
+        super().__init__(verify=trusted)
         self._pool = httpcore2.AsyncConnectionPool(
-            ssl_context=httpx2.create_ssl_context(), network_backend=_GuardedBackend(allowed, resolve),
+            ssl_context=trusted, network_backend=_GuardedBackend(allowed, resolve),
             max_connections=256, max_keepalive_connections=32, keepalive_expiry=5.0,
         )  # fmt: skip
 
