@@ -19,6 +19,7 @@ def run_apart(
     *,
     cwd: Path | None = None,
     env: Mapping[str, str] = NOTHING_MORE,
+    seconds: float = SECONDS,
 ) -> None:
     """Run `command` where `requirements` are installed; fail with what it wrote if it ends with anything but 0.
 
@@ -27,7 +28,7 @@ def run_apart(
     _prepare(tuple(requirements))
     done = subprocess.run(
         [*_uv(requirements), *map(str, command)], cwd=cwd, env={**_environment(), **env},
-        capture_output=True, text=True, timeout=SECONDS, check=False,
+        capture_output=True, text=True, timeout=seconds, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
 
