@@ -186,12 +186,12 @@ _BRIEF = (
 )
 
 
-def get(connection: Connection, media_id: UUID) -> Media | None:
-    """A media with its files."""
+def get(connection: Connection, media_id: UUID, *, with_files: bool = True) -> Media | None:
+    """A media, with its files unless nobody will look at them."""
     row = connection.execute(_GET, {"the_id": media_id}).one_or_none()
     if row is None:
         return None
-    has_files = row.status == Status.COMPLETED
+    has_files = with_files and row.status == Status.COMPLETED
     return to_media(row, files.of_media(connection, [media_id]).get(media_id, ()) if has_files else ())
 
 

@@ -34,9 +34,9 @@ class Queries:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def media(self, media_id: UUID) -> Located:
-        """A media with its files."""
-        return _found(await self._database.read(_located, media_id), "media", media_id)
+    async def media(self, media_id: UUID, *, with_files: bool = True) -> Located:
+        """A media, with its files unless nobody will look at them."""
+        return _found(await self._database.read(_located, media_id, with_files=with_files), "media", media_id)
 
     async def media_of_job(self, job_id: UUID) -> Located:
         """The media that a job, any of its history, belongs to."""
@@ -70,8 +70,8 @@ class Queries:
         return await self._database.read(media.page, wanted, cursor=cursor, limit=limit)
 
 
-def _located(connection: Connection, media_id: UUID) -> Located | None:
-    found = media.get(connection, media_id)
+def _located(connection: Connection, media_id: UUID, *, with_files: bool = True) -> Located | None:
+    found = media.get(connection, media_id, with_files=with_files)
     if found is None:
         return None
     queued = found.status is Status.IN_QUEUE

@@ -24,7 +24,7 @@ REQUEST = "/fal/queue/{app:path}/requests/{request_id}"
 @router.get(f"{REQUEST}/status")
 async def get_status(app: str, request_id: str, here: HereDep, logs: bool = False, prefer: Prefer = None) -> Response:
     """Show where a request is; with `Prefer: wait=n` once it has ended, or n seconds later."""
-    located = await here.engine.queries.media(_id(request_id))
+    located = await here.engine.queries.media(_id(request_id), with_files=False)
     if wait := seconds_to_wait(prefer):
         located = await here.engine.wait(located, at_most=wait)
     media, entries = located.media, None
