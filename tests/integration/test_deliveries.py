@@ -11,6 +11,7 @@ from sqlalchemy import Connection, event, insert, select, text
 
 from darkroom.db import deliveries, tables
 from darkroom.db.session import Database, open_database
+from darkroom.delivery.secrets import Secrets
 from darkroom.engine.transitions import submitting
 from darkroom.media.ids import new_id
 from darkroom.media.model import Attempt, Delivery, Submission
@@ -212,3 +213,12 @@ async def test_the_list_of_a_media_is_found_by_the_media(database: Database) -> 
     assert [one.event for one in found] == ["completed", "started"]
     assert await database.read(deliveries.page, "else", media_id=media_id, state=None, before=None, limit=10) == []
     assert await database.read(lambda c: c.execute(select(tables.deliveries.c.id)).all())
+
+
+async def test_each_owner_has_a_secret_of_its_own(database: Database) -> None:
+    secrets = Secrets(database)
+    (first,), (second,) = await secrets.signing("first"), await secrets.signing("second")
+    assert first.secret != second.secret
+    current, replaced = await secrets.rotate("first")
+    assert replaced.secret == first.secret != current.secret
+    assert [one.secret for one in await secrets.signing("second")] == [second.secret]
