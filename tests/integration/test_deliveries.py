@@ -149,6 +149,19 @@ async def test_a_410_ends_all_of_its_media_and_nothing_of_others(database: Datab
     assert states == {(True, DeliveryState.GONE), (False, DeliveryState.PENDING)}
 
 
+async def test_what_was_being_noted_when_the_target_answered_410_is_not_told(database: Database) -> None:
+    media_id = await a_media(database)
+    await noted(database, media_id, "started")
+    (first,) = await claimed(database)
+    await ended(database, first, DeliveryState.GONE)
+    await noted(database, media_id, "completed")
+    assert await claimed(database) == []
+    assert [one.state for one in await all_of(database)] == [DeliveryState.GONE] * 2
+    again = await database.transact(lambda c: deliveries.send_again(c, first.id, database.now()))
+    assert again is not None
+    assert [one.id for one in await claimed(database)] == [first.id]
+
+
 async def test_hosts_are_looked_at_in_turn(database: Database) -> None:
     media_id = await a_media(database)
     hosts = [f"h{number:03}.example.com" for number in range(deliveries.HOSTS + 6)]

@@ -121,7 +121,18 @@ def claim(connection: Connection, room: Mapping[str, int], *, now: datetime, unt
         return []
     taken = update(deliveries).where(deliveries.c.id.in_(ids))
     taken = taken.values(held_until=until, claims=deliveries.c.claims + 1)
-    return [to_delivery(row) for row in connection.execute(taken.returning(deliveries))]
+    return _without_gone(connection, [to_delivery(row) for row in connection.execute(taken.returning(deliveries))], now)
+
+
+def _without_gone(connection: Connection, taken: Sequence[Delivery], now: datetime) -> list[Delivery]:
+    """Those of `taken` whose target did not answer 410 for their media while they were being noted."""
+    fresh = {one.media_id for one in taken if one.claims == 1}
+    gone = with_state(connection, fresh, DeliveryState.GONE) if fresh else set()
+    ended = {one.id for one in taken if one.claims == 1 and one.media_id in gone}
+    if ended:
+        values = {"state": DeliveryState.GONE, "ended_at": now, "held_until": None}
+        connection.execute(update(deliveries).where(deliveries.c.id.in_(ended)).values(values))
+    return [one for one in taken if one.id not in ended]
 
 
 def _due(connection: Connection, host: str, now: datetime, most: int) -> Sequence[UUID]:
