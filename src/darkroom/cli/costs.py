@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from darkroom.cli import asking
 from darkroom.cli.options import AsJson, Server
 
 if TYPE_CHECKING:
@@ -24,11 +25,10 @@ def costs(
     as_json: AsJson = False,
 ) -> None:
     """Add up what was spent, and show what the budgets leave today."""
-    import asyncio
-
     from darkroom.cli import shown
 
-    answer = asyncio.run(_ask(server, {"by": by, "since": since, "until": until}))
+    query = {"by": by, "since": since, "until": until}
+    answer = asking.with_api(server, lambda api: api.get("/costs", query))
     if as_json:
         shown.print_json(answer)
         return
@@ -36,13 +36,6 @@ def costs(
     console.print(f"{answer['since']} to {answer['until']} (UTC)", _spent(answer), sep="\n\n")
     if answer["budgets"]:
         console.print("", "Budgets today", _budgets(answer["budgets"]), sep="\n")
-
-
-async def _ask(server: str | None, query: "Json") -> "Json":
-    from darkroom.cli.connection import connected
-
-    async with connected(server) as api:
-        return await api.get("/costs", query)
 
 
 def _spent(answer: "Json") -> "Table":
