@@ -376,6 +376,7 @@ class Run:
 
     async def _fail(self, error: Exception) -> None:
         lifecycle, route = self._tools.lifecycle, self._route
+        at = lifecycle.now()
         if route is not None and self._ref is None:
             error = self._told_apart(route, error)
         resumable = await self._may_resume(error)
@@ -383,17 +384,15 @@ class Run:
         decision = after_failure(
             error,
             self._tried(resumable=resumable, stopped=stopped),
-            now=lifecycle.now(),
+            now=at,
             backoff=self._tools.backoff,
             rng=self._tools.rng,
             patience=self._tools.patience,
         )
         is_open = isinstance(decision, GiveUp) and resumable and not (self._ref and await self.stop_backend())
         provider = route.provider_name if route else self.task.job.provider
-        trouble = trouble_of(error, route.account, lifecycle.now()) if route else None
-        item = reporting.Fail(
-            self.task.job.id, lifecycle.now(), provider, as_failure(error, provider), decision, trouble, is_open
-        )
+        trouble = trouble_of(error, route.account, at) if route else None
+        item = reporting.Fail(self.task.job.id, at, provider, as_failure(error, provider), decision, trouble, is_open)
         log.info("job_failed", code=item.failure.code, decision=type(decision).__name__)
         traces.note(failed=item.failure.code)
         self.phase = Phase.REPORTING
