@@ -101,8 +101,8 @@ def test_only_the_lifecycle_makes_transitions(graph: grimp.ImportGraph) -> None:
         for module in ("submitting", "beginning", "leasing", "asking", "reporting", "lanes")
         for importer in graph.find_modules_that_directly_import(f"darkroom.engine.transitions.{module}")
     }
-    # runner, ways and worker build the reports that the lifecycle writes
-    builders = {"runner", "ways", "worker"}
+    # these build the reports that the lifecycle writes
+    builders = {"runner", "keeping", "ways", "worker"}
     assert importers <= {f"darkroom.engine.{name}" for name in ("lifecycle", *builders)}
 
 

@@ -2,27 +2,24 @@
 
 import asyncio
 import random
-import traceback
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, aclosing, nullcontext
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from decimal import Decimal
+from datetime import timedelta
 from enum import Enum, auto
 from itertools import count
 
 import structlog
 
 from darkroom.engine.catalogue import Route
+from darkroom.engine.failures import as_failure, caused_by, trouble_of
 from darkroom.engine.hooks import Hooks
+from darkroom.engine.keeping import Keeper, Made
 from darkroom.engine.lifecycle import Lifecycle
 from darkroom.engine.transitions import reporting
-from darkroom.engine.transitions.base import prefix_of
 from darkroom.engine.transitions.leasing import Task
-from darkroom.engine.transitions.settling import Trouble
 from darkroom.engine.ways import Ways, routes_of
 from darkroom.errors import (
-    AccountRefused,
     DarkroomError,
     DatabaseUnavailable,
     Interrupted,
@@ -32,33 +29,25 @@ from darkroom.errors import (
     ProviderError,
     StorageUnavailable,
     SubmissionUncertain,
-    Throttled,
     Transient,
     Unavailable,
     UnusableOutput,
 )
-from darkroom.imaging import Description, Developer, Picture
-from darkroom.media.events import Stored, Waiting
-from darkroom.media.model import Failure, File, Hook, Request
+from darkroom.imaging import Developer
+from darkroom.media.events import Waiting
+from darkroom.media.model import Hook, Request
 from darkroom.media.policy import Backoff, GiveUp, Tried, after_failure, milestone
-from darkroom.media.routing import Account
 from darkroom.providers.base import Accepted, Finished, Preview, Produced, Progress
 from darkroom.storage.base import Storage
 from darkroom.telemetry import traces
 
 log = structlog.get_logger(__name__)
 
-LONGEST_TRACEBACK = 16_000
 PROGRESS_INTERVAL = 0.5
 PREVIEW_INTERVAL = 0.5
 INSISTING = Backoff(base=0.2, cap=5.0)
 STOPPING = 10.0
 """Seconds that a backend gets to stop what it accepted."""
-THROTTLED = 5.0
-REFUSED = 60.0
-"""Seconds for which an account is left alone whose backend refuses it."""
-LANDING = 2.0
-"""Seconds that a put gets to end when its job is stopped: what lands later is not cleared with the rest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,15 +64,6 @@ class Tools:
     patience: timedelta = timedelta(days=1)
     hooks: Hooks | None = None
     rng: random.Random = field(default_factory=random.Random)
-
-
-@dataclass(slots=True)
-class Made:
-    """What a provider gave: pictures by index, what it says that they cost, and how long it worked in seconds."""
-
-    pictures: dict[int, Produced] = field(default_factory=dict)
-    cost: Decimal | None = None
-    seconds: float = 0.0
 
 
 class BrokenOff(Transient):
@@ -113,6 +93,7 @@ class Run:
         self._reached = 0
         self._told = float("-inf")
         self._previewed = float("-inf")
+        self._keeper = Keeper(task, tools.storage, tools.developer, tools.lifecycle.now, self._insist)
 
     async def make(self) -> None:
         """Make the pictures and complete the media, or record why not. Raises nothing that is expected."""
@@ -133,7 +114,7 @@ class Run:
             await self._accepted(way.ref)
         made = await self._generate(way.route)
         self.phase = Phase.AT_HAND
-        report = await self._develop(way.route, made)
+        report = await self._keeper.keep(way.route, made)
         self.phase = Phase.REPORTING
         with traces.span("complete"):
             await self._insist(lambda: self._complete(report))
@@ -311,67 +292,6 @@ class Run:
         except (InvalidOutput, OutputTooLarge) as error:
             log.info("preview_not_shown", reason=error.message)
 
-    # Store
-
-    async def _develop(self, route: Route, made: Made) -> reporting.Complete:
-        files, stored = [], []
-        for index, produced in sorted(made.pictures.items()):
-            with traces.span("develop", index=index):
-                picture = await self._tools.developer.develop(
-                    produced.content,
-                    output_format=self.task.media.parameters.get("output_format"),
-                    description=self._description(produced),
-                )
-            files.append(await self._store(index, picture, produced.seed))
-            at = self._tools.lifecycle.now()
-            stored.append(
-                Stored(self.task.media.id, self.task.job.id, at, index, picture.content_type, len(picture.content))
-            )
-        account = route.account if route.account.guarded else None
-        return reporting.Complete(
-            self.task.job.id, self._tools.lifecycle.now(), route.provider_name, tuple(files), tuple(stored),
-            self._cost(route, made, files), self.task.media.model, account, route.label,
-            self.task.media.webhook,
-        )  # fmt: skip
-
-    def _cost(self, route: Route, made: Made, files: Sequence[File]) -> Decimal | None:
-        """What the backend said that it cost, or else what it should, by the route's price."""
-        if made.cost is not None or route.price is None:
-            return made.cost
-        sizes = [(file.width, file.height) for file in files]
-        return route.price.cost(self.task.media.parameters, sizes, made.seconds)
-
-    def _description(self, produced: Produced) -> Description:
-        media = self.task.media
-        return Description(media.prompt, media.model, produced.seed, media.parameters)
-
-    async def _store(self, index: int, picture: Picture, seed: int | None) -> File:
-        base = f"{prefix_of(self.task.media.id, self.task.job.id)}{index}"
-        key, thumbnail_key = f"{base}.{picture.extension}", None
-        await self._put(key, picture.content, picture.content_type)
-        if picture.thumbnail is not None:
-            thumbnail_key = f"{base}.thumbnail.webp"
-            await self._put(thumbnail_key, picture.thumbnail, "image/webp")
-        return File(
-            media_id=self.task.media.id, index=index, key=key, thumbnail_key=thumbnail_key,
-            content_type=picture.content_type, width=picture.width, height=picture.height,
-            bytes=len(picture.content), sha256=picture.sha256, placeholder=picture.placeholder, seed=seed,
-        )  # fmt: skip
-
-    async def _put(self, key: str, content: bytes, content_type: str) -> None:
-        with traces.span("store", "client", bytes=len(content)):
-            await self._insist(lambda: self._land(key, content, content_type))
-
-    async def _land(self, key: str, content: bytes, content_type: str) -> None:
-        """Put, and if the job is stopped meanwhile, wait for the end: no file may appear after the clean-up."""
-        putting = asyncio.ensure_future(self._tools.storage.put(key, content, content_type=content_type))
-        try:
-            await asyncio.shield(putting)
-        except asyncio.CancelledError:
-            await asyncio.wait([putting], timeout=LANDING)
-            putting.cancel()
-            raise
-
     # Record
 
     async def _fail(self, error: Exception) -> None:
@@ -457,44 +377,6 @@ class Run:
         """Tell in the story what the job waits for."""
         event = Waiting(self.task.media.id, self.task.job.id, self._tools.lifecycle.now(), reason)
         await self._insist(lambda: self._tools.lifecycle.tell(event))
-
-
-def trouble_of(error: Exception, account: Account, now: datetime) -> Trouble | None:
-    """What a failure says of the account that the job was sent to; None: nothing."""
-    if not account.guarded:
-        return None
-    reason = error.message if isinstance(error, DarkroomError) else type(error).__name__
-    asked = error.retry_after if isinstance(error, DarkroomError) else None
-    match error:
-        case Throttled():
-            return Trouble(account, reason, now + timedelta(seconds=asked or THROTTLED), is_failure=False)
-        case AccountRefused():
-            return Trouble(account, reason, now + timedelta(seconds=max(account.cool_down, REFUSED)))
-        case InvalidOutput():
-            return None
-        case Transient() | SubmissionUncertain():
-            return Trouble(account, reason, now + timedelta(seconds=asked) if asked else None)
-    return None
-
-
-def caused_by(cause: Exception, error: Exception) -> Exception:
-    """`error`, with the traceback of what led to it."""
-    error.__cause__ = cause
-    return error
-
-
-def as_failure(error: Exception, provider: str | None) -> Failure:
-    """What is saved of `error`. The text of an error that is not ours stays in the traceback: it may say too much."""
-    story = _storable("".join(traceback.format_exception(error))[-LONGEST_TRACEBACK:])
-    if isinstance(error, DarkroomError):
-        return Failure(error.code, _storable(error.message), error.retryable, provider, story)
-    what = f"{provider or 'the job'} broke with {type(error).__name__}"
-    return Failure("provider_crashed", what, retryable=True, provider=provider, traceback=story)
-
-
-def _storable(text: str) -> str:
-    """`text` without what no database takes: NULs and lone surrogates. A backend's own words may hold any."""
-    return text.replace("\0", "").encode(errors="replace").decode()
 
 
 def _is_cancelled() -> bool:

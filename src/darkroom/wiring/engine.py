@@ -5,6 +5,7 @@ import secrets
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
@@ -39,6 +40,7 @@ from darkroom.errors import Unavailable
 from darkroom.events.base import EventBus
 from darkroom.events.memory import MemoryBus
 from darkroom.imaging import Developer, Intake, Limits
+from darkroom.media.money import Budget
 from darkroom.media.policy import Backoff
 from darkroom.security.egress import Egress
 from darkroom.security.links import LinkSigner
@@ -50,6 +52,21 @@ from darkroom.telemetry import metrics, traces
 from darkroom.wiring.models import budgets_of, catalogue_of, providers_of
 
 SHORTEST_SECRET = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What was opened, and what it was opened by."""
+
+    settings: Settings
+    database: Database
+    storage: Storage
+    inputs: Inputs
+    egress: Egress
+    catalogue: Catalogue
+    developer: Developer
+    dispatcher: Dispatcher
+    bus: EventBus
 
 
 @asynccontextmanager
@@ -79,7 +96,7 @@ async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
         stack.push_async_callback(egress.aclose)
         fetch = Fetcher(egress, most=settings.max_upload_bytes)
         inputs = Inputs(database, storage, taking_in, fetch, keep=timedelta(days=settings.input.keep_days))
-        yield _assemble(settings, database, storage, inputs, egress, catalogue, developer, dispatcher, bus)
+        yield _assemble(_Parts(settings, database, storage, inputs, egress, catalogue, developer, dispatcher, bus))
 
 
 def database_of(settings: Settings) -> Database:
@@ -190,71 +207,71 @@ def _developer(settings: Settings) -> Developer:
     return Developer(limits=limits, thumbnails=output.thumbnails, metadata=output.metadata)
 
 
-def _assemble(
-    settings: Settings,
-    database: Database,
-    storage: Storage,
-    inputs: Inputs,
-    egress: Egress,
-    catalogue: Catalogue,
-    developer: Developer,
-    dispatcher: Dispatcher,
-    bus: EventBus,
-) -> Engine:
+def _assemble(parts: _Parts) -> Engine:
+    settings, database, dispatcher = parts.settings, parts.database, parts.dispatcher
     lease = timedelta(seconds=settings.lease)
-    lifecycle = Lifecycle(database, bus, dispatcher, lease=lease)
+    lifecycle = Lifecycle(database, parts.bus, dispatcher, lease=lease)
     budgets = budgets_of(settings)
-    sweeper = Sweeper(database, storage)
+    sweeper = Sweeper(database, parts.storage)
     admission = Admission(database, {name: lane.max_queued for name, lane in settings.lanes.items()})
-    tools = Tools(
+    tools = _tools(parts, lifecycle, budgets)
+    workers = [
+        Worker(name, concurrency=lane.concurrency, tools=tools, bus=parts.bus, lease=lease)
+        for name, lane in settings.lanes.items()
+    ]
+    return Engine(
+        database=database,
+        storage=parts.storage,
+        inputs=parts.inputs,
+        egress=parts.egress,
+        deliveries=Book(database),
+        webhook_secrets=Secrets(database),
+        catalogue=parts.catalogue,
+        bus=parts.bus,
+        dispatcher=dispatcher,
         lifecycle=lifecycle,
-        storage=storage,
-        developer=developer,
-        ways=Ways(lifecycle, catalogue, inputs, budgets, rng=Random()),  # noqa: S311 - jitter
-        hooks=_hooks(settings, bus),
+        queries=Queries(database),
+        standing=Standing(database, lifecycle.now, list(settings.lanes)),
+        lanes=Lanes(database, lifecycle, dispatcher, here=_limits(settings)),
+        accounts=Accounts(database, lifecycle, parts.catalogue),
+        costs=Costs(database, lifecycle.now, budgets),
+        admission=admission,
+        sweeper=sweeper,
+        janitor=_janitor(parts, lifecycle, sweeper, admission),
+        workers=workers,
+        claimers=_claimers(workers, dispatcher),
+        max_tries=settings.max_tries,
+        stop_grace=timedelta(seconds=settings.stop_grace),
+        poll_interval=timedelta(seconds=settings.poll_interval),
+    )
+
+
+def _tools(parts: _Parts, lifecycle: Lifecycle, budgets: Sequence[Budget]) -> Tools:
+    settings = parts.settings
+    return Tools(
+        lifecycle=lifecycle,
+        storage=parts.storage,
+        developer=parts.developer,
+        ways=Ways(lifecycle, parts.catalogue, parts.inputs, budgets, rng=Random()),  # noqa: S311 - jitter
+        hooks=_hooks(settings, parts.bus),
         worker=f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(3)}",
         backoff=Backoff(settings.retry.base, settings.retry.cap),
         job_timeout=timedelta(seconds=settings.job_timeout),
         patience=timedelta(seconds=settings.patience),
     )
 
-    workers = [
-        Worker(name, concurrency=lane.concurrency, tools=tools, bus=bus, lease=lease)
-        for name, lane in settings.lanes.items()
-    ]
-    return Engine(
-        database=database,
-        storage=storage,
-        inputs=inputs,
-        egress=egress,
-        deliveries=Book(database),
-        webhook_secrets=Secrets(database),
-        catalogue=catalogue,
-        bus=bus,
-        dispatcher=dispatcher,
-        lifecycle=lifecycle,
-        queries=Queries(database),
-        standing=Standing(database, lifecycle.now, list(settings.lanes)),
-        lanes=Lanes(database, lifecycle, dispatcher, here=_limits(settings)),
-        accounts=Accounts(database, lifecycle, catalogue),
-        costs=Costs(database, lifecycle.now, budgets),
-        admission=admission,
-        sweeper=sweeper,
-        janitor=Janitor(
-            database,
-            lifecycle,
-            dispatcher,
-            sweeper,
-            admission,
-            lanes=list(settings.lanes),
-            lease=lease,
-            interval=timedelta(seconds=settings.poll_interval),
-            retention=timedelta(days=settings.retention_days) if settings.retention_days else None,
-            inputs=inputs,
-        ),
-        workers=workers,
-        claimers=_claimers(workers, dispatcher),
-        max_tries=settings.max_tries,
-        stop_grace=timedelta(seconds=settings.stop_grace),
-        poll_interval=timedelta(seconds=settings.poll_interval),
+
+def _janitor(parts: _Parts, lifecycle: Lifecycle, sweeper: Sweeper, admission: Admission) -> Janitor:
+    settings = parts.settings
+    return Janitor(
+        parts.database,
+        lifecycle,
+        parts.dispatcher,
+        sweeper,
+        admission,
+        lanes=list(settings.lanes),
+        lease=timedelta(seconds=settings.lease),
+        interval=timedelta(seconds=settings.poll_interval),
+        retention=timedelta(days=settings.retention_days) if settings.retention_days else None,
+        inputs=parts.inputs,
     )
