@@ -233,8 +233,8 @@ def test_the_list_can_be_narrowed_by_time(shelf: Client) -> None:
 
 
 def test_a_page_that_finds_little_is_short_and_leads_on(shelf: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("darkroom.db.media.WINDOW", 2)
-    monkeypatch.setattr("darkroom.db.media.STEPS", 1)
+    monkeypatch.setattr("darkroom.db.listing.WINDOW", 2)
+    monkeypatch.setattr("darkroom.db.listing.STEPS", 1)
     first = shelf.get("/media", params={"q": "0"}).json()
     assert first["items"] == []
     assert first["next_cursor"] is not None

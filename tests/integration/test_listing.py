@@ -10,8 +10,8 @@ from uuid import UUID
 import pytest
 from sqlalchemy import Connection, create_engine, delete, event
 
-from darkroom.db import media, tables
-from darkroom.db.media import Filter
+from darkroom.db import listing, media, tables
+from darkroom.db.listing import Filter
 from darkroom.db.session import Database, open_database
 from darkroom.media.ids import first_id_at
 from darkroom.media.states import Status
@@ -49,7 +49,7 @@ def _pages(connection: Connection, wanted: Filter, limit: int) -> list[list[UUID
     pages: list[list[UUID]] = []
     cursor = None
     while True:
-        page = media.page(connection, wanted, cursor=cursor, limit=limit)
+        page = listing.page(connection, wanted, cursor=cursor, limit=limit)
         assert len(page.items) <= limit
         pages.append([it.id for it in page.items])
         if page.next_cursor is None:
@@ -93,8 +93,8 @@ async def shelf(database_url: str) -> AsyncIterator[Shelf]:
 
 @pytest.fixture
 def small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media, "WINDOW", 13)
-    monkeypatch.setattr(media, "STEPS", 2)
+    monkeypatch.setattr(listing, "WINDOW", 13)
+    monkeypatch.setattr(listing, "STEPS", 2)
 
 
 FROM, LATE, TO = (START + timedelta(minutes=n) for n in (7, 20, 40))
@@ -133,11 +133,11 @@ async def test_an_owner_sees_only_their_own(shelf: Shelf, owner: str | None) -> 
 
 
 async def test_only_so_many_rows_are_looked_at_for_a_page(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(media, "WINDOW", 10)
-    monkeypatch.setattr(media, "STEPS", 3)
+    monkeypatch.setattr(listing, "WINDOW", 10)
+    monkeypatch.setattr(listing, "STEPS", 3)
     await shelf.fill(200, random.Random(3))
     mine = shelf.expected(Filter())
-    page = await shelf.database.read(media.page, Filter(q="nowhere"), cursor=None, limit=5)
+    page = await shelf.database.read(listing.page, Filter(q="nowhere"), cursor=None, limit=5)
     assert page.items == ()
     assert page.next_cursor == mine[29]
 
@@ -200,7 +200,7 @@ async def test_words_are_found_whole_in_any_case_and_literally(shelf: Shelf, q: 
 async def test_a_page_carries_the_media_whole(shelf: Shelf) -> None:
     row = {**_row(random.Random(1), START), "owner": None, "tags": ["été", "%"], "metadata": {"order": "7"}}
     await shelf.database.transact(lambda connection: media.add(connection, [row]))
-    (found,) = (await shelf.database.read(media.page, Filter(tag="%"), cursor=None, limit=5)).items
+    (found,) = (await shelf.database.read(listing.page, Filter(tag="%"), cursor=None, limit=5)).items
     assert (found.id, found.prompt, found.tags, found.metadata) == (
         row["id"], row["prompt"], ("été", "%"), {"order": "7"},
     )  # fmt: skip

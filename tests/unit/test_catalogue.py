@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from darkroom.engine import catalogue as module
-from darkroom.engine.catalogue import Catalogue, Model, Route, check_declared, merged
+from darkroom.engine.catalogue import Catalogue, Model, Route, check_declared
+from darkroom.engine.parameters import merged
 from darkroom.errors import InvalidRequest, Transient, Unavailable, UnknownModel, UnusableModel
 from darkroom.media.model import Request
 from darkroom.media.routing import Account

@@ -11,7 +11,8 @@ from uuid import uuid4
 import pytest
 
 from darkroom import settings as settings_module
-from darkroom.engine.catalogue import Catalogue, Route, defaults_of, validator_of
+from darkroom.engine.catalogue import Catalogue, Route
+from darkroom.engine.parameters import defaults_of, validator_of
 from darkroom.media.model import Request
 from darkroom.providers.parameters import nested, parameter, schema_of, to_backend
 from darkroom.settings import Budget, Model, Price, Settings, SettingsError

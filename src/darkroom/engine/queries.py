@@ -7,8 +7,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from darkroom.db import files, jobs, logs, media
-from darkroom.db.media import Brief, Filter, Page
+from darkroom.db import files, jobs, listing, logs, media
+from darkroom.db.listing import Filter, Page
+from darkroom.db.media import Brief
 from darkroom.db.positions import position
 from darkroom.db.session import Database
 from darkroom.errors import NotCompleted, NotFound
@@ -67,7 +68,7 @@ class Queries:
 
     async def page(self, wanted: Filter, *, cursor: UUID | None, limit: int) -> Page:
         """A page of the list, newest first."""
-        return await self._database.read(media.page, wanted, cursor=cursor, limit=limit)
+        return await self._database.read(listing.page, wanted, cursor=cursor, limit=limit)
 
 
 def _located(connection: Connection, media_id: UUID, *, with_files: bool = True) -> Located | None:

@@ -1,16 +1,15 @@
-"""What callers are shown."""
+"""Media as callers see them: pictures, jobs, story, progress; and what was uploaded."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, Literal
 from uuid import UUID
 
 from pydantic import AwareDatetime, BaseModel, Field
 
-from darkroom.engine.costs import By
 from darkroom.engine.queries import Brief, Located
-from darkroom.media import model, money
+from darkroom.media import model
 from darkroom.media.states import JobState, Status
 
 
@@ -182,154 +181,6 @@ class Upload(BaseModel):
     url: str = Field(description="Where the bytes are.")
 
 
-class PriceTier(BaseModel):
-    """A price for some pictures. What is null fits all."""
-
-    per_picture: str
-    quality: str | None
-    width: int | None
-    height: int | None
-
-
-class Price(BaseModel):
-    """What a backend charges, as decimal numbers; several add up."""
-
-    currency: Literal["USD"] = "USD"
-    per_picture: str | None
-    per_megapixel: str | None
-    whole_megapixels: bool = Field(description="Whether every begun 1024 x 1024 pixels count as a megapixel.")
-    per_second: str | None = Field(description="Of the backend's work.")
-    tiers: list[PriceTier] = Field(description="Instead of per_picture where one fits; the first that fits counts.")
-
-
-class Route(BaseModel):
-    """One way to serve a model."""
-
-    provider: str = Field(description="The account at a backend, or the provider.")
-    model: str = Field(description="The provider's own name for it.")
-    weight: float | None = Field(description="Share of the media that try it first; null: in the order given.")
-    price: Price | None = Field(description="Null: not known.")
-    problem: str | None = Field(description="Why it cannot be used now; null: it can.")
-
-
-class Model(BaseModel):
-    """What can be asked for."""
-
-    name: str
-    description: str
-    default: bool = Field(description="Whether it serves requests that name none.")
-    lane: str
-    usable: bool = Field(description="Whether a route of it can be used now.")
-    problem: str | None = Field(description="Why not: a key is missing, say.")
-    routes: list[Route] = Field(description="In the order in which they are tried, unless they have weights.")
-    parameters: dict[str, Any] = Field(description="A JSON Schema (2020-12) of the parameters, with defaults.")
-
-
-class ModelList(BaseModel):
-    """The models."""
-
-    items: list[Model]
-
-
-class Lane(BaseModel):
-    """A queue that workers serve."""
-
-    name: str
-    paused: bool = Field(description="Whether its jobs are held back.")
-    queued: int = Field(description="Jobs that wait, counted up to 10,000.")
-    running: int = Field(description="Jobs that are being done, counted up to 10,000.")
-    concurrency: int | None = Field(
-        description="Jobs at once in a process with this one's settings; null: the lane is not in them."
-    )
-    max_queued: int | None = Field(description="Jobs that may wait; null: the lane is not in this one's settings.")
-
-
-class LaneList(BaseModel):
-    """The lanes."""
-
-    items: list[Lane]
-
-
-class Account(BaseModel):
-    """Access to a backend, shared by all workers."""
-
-    name: str
-    failures: int = Field(description="In a row, until now.")
-    blocked_until: AwareDatetime | None = Field(description="Nothing is sent there before; null: jobs are.")
-    reason: str | None = Field(description="Why it is left alone.")
-    running: int = Field(description="Jobs that are being done there.")
-    concurrency: int | None = Field(description="Jobs at once, over all workers; null: any number.")
-    requests_per_minute: int | None = Field(description="Jobs begun a minute, over all workers; null: any number.")
-    problem: str | None = Field(description="Why it cannot be used here, such as a key that is missing.")
-
-
-class AccountList(BaseModel):
-    """The accounts."""
-
-    items: list[Account]
-
-
-class Spending(BaseModel):
-    """What was spent."""
-
-    jobs: int = Field(description="Jobs that ended, of those that cost money or might have.")
-    pictures: int
-    spent: Cost
-    reserved: Cost = Field(description="Set aside for jobs that have not ended.")
-
-
-class SpendingItem(Spending):
-    """What was spent under one key."""
-
-    key: str = Field(description="The model, provider, owner or day; an empty owner is nobody.")
-
-
-class Budget(BaseModel):
-    """What may be spent today, and what of it is left."""
-
-    what: str = Field(description="What it is for, in words.")
-    model: str | None = Field(description="For this model alone; null: for all.")
-    owner: str | None = Field(
-        description="Whose it is; null: all share it; empty: nobody's; `*`: each owner's, none of whom has spent any."
-    )
-    per_day: Cost
-    spent: Cost
-    reserved: Cost = Field(description="Set aside for jobs that have not ended.")
-    left: Cost
-
-
-class Costs(BaseModel):
-    """What was spent in some days (UTC), and the budgets of today."""
-
-    by: By
-    since: date = Field(description="The first day.")
-    until: date = Field(description="The last day.")
-    items: list[SpendingItem] = Field(description="Those that cost most first; days in their order.")
-    total: Spending
-    budgets: list[Budget]
-
-
-class Health(BaseModel):
-    """The process is alive."""
-
-    status: Literal["ok"] = "ok"
-
-
-class Check(BaseModel):
-    """One part that the service stands on."""
-
-    name: str
-    ok: bool
-    problem: str | None
-
-
-class Readiness(BaseModel):
-    """Whether the service can serve."""
-
-    ready: bool
-    checks: list[Check]
-
-
 def media_out(located: Located) -> Media:
     """A media as it is shown."""
     media = located.media
@@ -438,26 +289,6 @@ def error_out(failure: model.Failure | None) -> Error | None:
     return Error(
         code=failure.code, message=failure.message, retryable=failure.retryable, provider=failure.provider
     )  # fmt: skip
-
-
-def price_out(price: money.Price | None) -> Price | None:
-    """A price as it is shown."""
-    if price is None:
-        return None
-    return Price(
-        per_picture=_amount(price.per_picture),
-        per_megapixel=_amount(price.per_megapixel),
-        whole_megapixels=price.whole_megapixels,
-        per_second=_amount(price.per_second),
-        tiers=[
-            PriceTier(per_picture=f"{tier.per_picture:f}", quality=tier.quality, width=tier.width, height=tier.height)
-            for tier in price.tiers
-        ],
-    )
-
-
-def _amount(dollars: Decimal | None) -> str | None:
-    return None if dollars is None else f"{dollars:f}"
 
 
 def cost_out(cost: Decimal | None) -> Cost | None:

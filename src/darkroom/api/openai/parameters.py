@@ -12,7 +12,8 @@ from math import gcd
 from typing import Any, Final
 
 from darkroom.api.openai.requests import ImagesRequest
-from darkroom.engine.catalogue import Catalogue, Model, validator_of
+from darkroom.engine.catalogue import Catalogue, Model
+from darkroom.engine.parameters import validator_of
 from darkroom.errors import InvalidRequest
 
 _SIZE: Final = re.compile(r"([0-9]{1,9})[xX]([0-9]{1,9})")
