@@ -172,6 +172,27 @@ def find_repeated(
     return connection.execute(select(latest.c.id).where(*same, going_on).order_by(latest.c.id.desc())).scalar()
 
 
+def leave(connection: Connection, media_id: UUID, at: datetime) -> None:
+    """Note that the caller who waited for it went away without it."""
+    connection.execute(update(media).where(media.c.id == media_id).values(left_at=at))
+
+
+def find_left(
+    connection: Connection, owner: str | None, fingerprint: str, *, left_after: datetime, ended_after: datetime
+) -> UUID | None:
+    """The newest media of that content whose caller went away lately, unless it ended earlier."""
+    going_on = media.c.status.notin_(ENDED) | (media.c.updated_at >= ended_after)
+    same = (media.c.owner == owner, media.c.fingerprint == fingerprint)
+    statement = select(media.c.id).where(media.c.left_at >= left_after, *same, going_on)
+    return connection.execute(statement.order_by(media.c.id.desc()).limit(1)).scalar()
+
+
+def take_over(connection: Connection, media_id: UUID) -> bool:
+    """Give one that was left to a new caller, and to no other; False: another was faster."""
+    left = (media.c.id == media_id, media.c.left_at.isnot(None))
+    return connection.execute(update(media).where(*left).values(left_at=None)).rowcount > 0
+
+
 _GET = select(media).where(media.c.id == bindparam("the_id"))
 _AMONG = media.c.id.in_(bindparam("ids", expanding=True))
 _SOME = select(media).where(_AMONG).order_by(media.c.id.desc())

@@ -16,7 +16,7 @@ AnyRow = Row[*tuple[Any, ...]]
 def to_media(row: AnyRow, files: tuple[File, ...] = ()) -> Media:
     """A row of `media`, with its files."""
     values = row._asdict()
-    for column in ("words", "idempotency_key", "fingerprint"):
+    for column in ("words", "idempotency_key", "fingerprint", "left_at"):
         values.pop(column, None)
     values["tags"] = tuple(values["tags"])
     values["error"] = to_failure(values["error"])

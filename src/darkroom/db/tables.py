@@ -53,6 +53,7 @@ media = Table(
     Column("fingerprint", String(64)),
     Column("trace", String(55), comment="traceparent of the request (W3C Trace Context)"),
     Column("webhook", Json, comment="whom to tell of it"),
+    Column("left_at", UTCDateTime, comment="when the caller who waited for it went away without it"),
     Column("created_at", UTCDateTime, nullable=False),
     Column("updated_at", UTCDateTime, nullable=False),
     Column("started_at", UTCDateTime),
@@ -62,6 +63,9 @@ media = Table(
 _owned = media.c.owner.isnot(None) & media.c.idempotency_key.isnot(None)
 _unowned = media.c.owner.is_(None) & media.c.idempotency_key.isnot(None)
 
+_left = media.c.left_at.isnot(None)
+
+Index("ix_media_left", media.c.left_at, sqlite_where=_left, postgresql_where=_left)
 Index("ix_media_list", media.c.owner, media.c.id)
 Index("ix_media_list_status", media.c.owner, media.c.status, media.c.id)
 Index("ix_media_list_model", media.c.owner, media.c.model, media.c.id)

@@ -109,6 +109,10 @@ class Engine:
             return Accepted(Located(answer, None), replayed=False)
         return Accepted(await self.queries.media(answer), replayed=True)
 
+    async def leave(self, media_id: UUID) -> None:
+        """Leave a media to whoever asks for the same with `Order.takes_over`: its caller went away."""
+        await repeats.leave(self.database, media_id)
+
     async def _submit(self, wanted: Submission, refusal: BudgetExhausted | QueueFull | None) -> Media | UUID:
         try:
             return await self.lifecycle.submit(wanted, refusal=refusal)

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -14,15 +14,21 @@ from sqlalchemy import Connection
 from darkroom.db import inputs, trash
 from darkroom.db.session import Database
 from darkroom.engine import references
+from darkroom.engine.own_pictures import Fetch
 from darkroom.engine.references import LIST, MOST, RIGHT
-from darkroom.errors import DarkroomError, InputExpired, InvalidRequest, MissingObject, NotFound, PayloadTooLarge
+from darkroom.errors import (
+    DarkroomError,
+    InputExpired,
+    InvalidRequest,
+    MissingObject,
+    NotFound,
+    PayloadTooLarge,
+    Unavailable,
+)
 from darkroom.imaging import Intake
 from darkroom.media.ids import new_id
 from darkroom.media.model import Input
 from darkroom.storage.base import Storage
-
-Fetch = Callable[[str], Awaitable[bytes]]
-"""What is at an address. Raises `DarkroomError`."""
 
 NOTED_EVERY = timedelta(hours=1)
 """How exactly it is known when one was last asked for."""
@@ -168,7 +174,7 @@ class Inputs:
             raise InvalidRequest(f"this is no picture; {RIGHT}", field=field)
         try:
             return await self._fetch(text)
-        except InvalidRequest:
+        except (InvalidRequest, Unavailable):
             raise
         except DarkroomError as error:
             raise InvalidRequest(error.message, field=field) from error

@@ -16,6 +16,7 @@ class Order:
     """A caller's wish, its form checked, its model and parameters not yet.
 
     `retried`: whether a client that sends no key says that it asks once more; None: it does not say such things.
+    `takes_over`: a client that asks once more without saying so gets what it left before.
     """
 
     prompt: str
@@ -29,11 +30,12 @@ class Order:
     owner: str | None = None
     webhook: Webhook | None = None
     retried: bool | None = None
+    takes_over: bool = False
 
     @property
     def is_repeatable(self) -> bool:
         """Whether a later request may stand for the same."""
-        return self.idempotency_key is not None or self.retried is not None
+        return self.idempotency_key is not None or self.retried is not None or self.takes_over
 
 
 def accept(order: Order, catalogue: Catalogue, *, max_tries: int) -> Submission:

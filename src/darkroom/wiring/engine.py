@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from random import Random
 
@@ -32,6 +32,7 @@ from darkroom.engine.lanes import Limits as LaneLimits
 from darkroom.engine.lifecycle import Lifecycle
 from darkroom.engine.loops import cancel, start
 from darkroom.engine.observing.standing import Standing
+from darkroom.engine.own_pictures import OwnPictures
 from darkroom.engine.queries import Queries
 from darkroom.engine.runner import Tools
 from darkroom.engine.ways import Ways
@@ -94,7 +95,9 @@ async def open_engine(settings: Settings) -> AsyncIterator[Engine]:
         bus = await stack.enter_async_context(_news(settings, database))
         egress = Egress(settings.egress_allow)
         stack.push_async_callback(egress.aclose)
-        fetch = Fetcher(egress, most=settings.max_upload_bytes)
+        fetch = OwnPictures(
+            database, storage, cache(partial(links_of, settings)), Fetcher(egress, most=settings.max_upload_bytes)
+        )
         inputs = Inputs(database, storage, taking_in, fetch, keep=timedelta(days=settings.input.keep_days))
         yield _assemble(_Parts(settings, database, storage, inputs, egress, catalogue, developer, dispatcher, bus))
 

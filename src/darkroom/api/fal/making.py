@@ -14,6 +14,7 @@ from darkroom.api import links
 from darkroom.api.deps import Options
 from darkroom.api.fal import names
 from darkroom.api.fal.inputs import wish_of
+from darkroom.api.leaving import unless_left
 from darkroom.api.native.requests import Storable
 from darkroom.engine.core import Engine
 from darkroom.engine.intake import Order
@@ -27,8 +28,6 @@ Arguments = Annotated[dict[str, Any], Body(), Storable]
 
 LOW: Final = -10
 """The priority of what is to wait for all that is normal."""
-LOOK_UP: Final = 10.0
-"""Seconds after which one who waits looks whether the caller is still there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +69,15 @@ HereDep = Annotated[Here, Depends(_here)]
 
 
 async def accepted(
-    app: str, arguments: Mapping[str, Any], here: Here, key: str | None, webhook: str | None = None
+    app: str,
+    arguments: Mapping[str, Any],
+    here: Here,
+    key: str | None,
+    webhook: str | None = None,
+    *,
+    takes_over: bool = False,
 ) -> Located:
-    """The media that is to answer: durable."""
+    """The media that is to answer: durable. `takes_over`: or one that a caller who asked for the same has left."""
     model = await names.ready_model(here.engine.catalogue, app)
     wish = wish_of(arguments, model, base=here.base)
     order = Order(
@@ -83,6 +88,7 @@ async def accepted(
         max_tries=here.max_tries,
         idempotency_key=key,
         webhook=Webhook(webhook, ("completed",), "fal", here.base) if webhook else None,
+        takes_over=takes_over and key is None,
     )
     with wish.in_the_callers_words():
         return (await here.engine.submit(order)).media
@@ -96,15 +102,16 @@ async def ended(known: Located, here: Here) -> Located | None:
     now = get_running_loop().time
     starts_by = now() + here.start_within
     while known.media.status not in ENDED:
-        known = await here.engine.wait(known, at_most=min(LOOK_UP, max(0.0, starts_by - now())))
+        waited = await unless_left(here.request, here.engine.wait(known, at_most=max(0.0, starts_by - now())))
+        if waited is None:
+            return None
+        known = waited
         if here.engine.stopping.is_set() and known.media.status not in ENDED:
             raise Unavailable(f"the service is about to stop; request {known.media.id} goes on in the queue")
         if now() >= starts_by:
             if known.media.status is Status.IN_QUEUE:
                 await _too_late(known, here)
             starts_by = math.inf
-        if await here.request.is_disconnected():
-            return None
     return known
 
 

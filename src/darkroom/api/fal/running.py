@@ -30,11 +30,12 @@ async def stream(app: str, arguments: Arguments, here: HereDep, idempotency_key:
 
 @router.post("/fal/run/{app:path}")
 async def run(app: str, arguments: Arguments, here: HereDep, idempotency_key: IdempotencyKey = None) -> Response:
-    """Make pictures, and answer with them."""
-    known = await making.accepted(app, arguments, here, idempotency_key)
+    """Make pictures, and answer with them; who leaves and asks for the same anew gets those."""
+    known = await making.accepted(app, arguments, here, idempotency_key, takes_over=True)
     headers = {REQUEST_ID: str(known.media.id)}
     located = await making.ended(known, here)
     if located is None:
+        await here.engine.leave(known.media.id)
         return Response(status_code=LEFT)
     if located.media.status is not Status.COMPLETED:
         return why_not(located.media).response(headers)

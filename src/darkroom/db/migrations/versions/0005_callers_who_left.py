@@ -1,0 +1,35 @@
+"""Callers who left.
+
+Revision ID: 0005
+Revises: 0004
+"""
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from alembic import op
+
+revision: str = "0005"
+down_revision: str | None = "0004"
+branch_labels: str | Sequence[str] | None = None
+depends_on: str | Sequence[str] | None = None
+
+LEFT = sa.text("left_at IS NOT NULL")
+
+
+def upgrade() -> None:
+    op.add_column(
+        "media",
+        sa.Column(
+            "left_at",
+            sa.DateTime(timezone=True),
+            nullable=True,
+            comment="when the caller who waited for it went away without it",
+        ),
+    )
+    op.create_index("ix_media_left", "media", ["left_at"], sqlite_where=LEFT, postgresql_where=LEFT)
+
+
+def downgrade() -> None:
+    op.drop_index("ix_media_left", "media")
+    op.drop_column("media", "left_at")
