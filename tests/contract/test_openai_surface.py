@@ -14,7 +14,6 @@ from openai import AsyncOpenAI, OpenAI
 from openai.types import ImagesResponse
 from PIL import Image
 
-from darkroom.api.openai import making
 from darkroom.settings import Account, Budget, Model, Price, Route
 from services.app import App, Client, RunApp
 from services.backends.base import Fake
@@ -289,8 +288,7 @@ def test_a_full_queue_says_when_to_come_again(run_app: RunApp, sqlite_url: str) 
         assert "x-should-retry" not in refused.value.response.headers
 
 
-def test_one_who_has_left_is_not_waited_for(service: App, native: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(making, "LOOK_UP", 0.05)
+def test_one_who_has_left_is_not_waited_for(service: App, native: Client) -> None:
     waiting = scrape(service.url).value("darkroom_watchers")
     with client_of(service, timeout=0.2, max_retries=0) as client, pytest.raises(openai.APITimeoutError):
         client.images.generate(**slow(60))

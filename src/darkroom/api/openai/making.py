@@ -1,5 +1,6 @@
 """From a request to the media that answers it."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from fastapi import Depends, Header, Request
 
 from darkroom.api import links
 from darkroom.api.deps import EngineDep, Options, OptionsDep
+from darkroom.api.leaving import unless_left
 from darkroom.api.native.media import IdempotencyKey
 from darkroom.api.openai.parameters import Pictures, model_called, parameters_of
 from darkroom.api.openai.requests import ImagesRequest
@@ -19,8 +21,6 @@ from darkroom.errors import InvalidRequest, Unavailable
 from darkroom.media.model import File
 from darkroom.media.states import ENDED
 
-LOOK_UP: Final = 10.0
-"""Seconds after which one who waits looks whether the caller is still there."""
 RESTART: Final = 10
 """Seconds after which to ask again where the service stops: by then it may be there again."""
 _SIZES: Final = ("parameters", "parameters.width", "parameters.height", "parameters.aspect_ratio")
@@ -90,9 +90,10 @@ async def ended(known: Located, here: Here) -> Located | None:
     Raises `Unavailable` when the service stops: the client asks again, which the media has not noticed.
     """
     while known.media.status not in ENDED:
-        known = await here.engine.wait(known, at_most=LOOK_UP)
+        waited = await unless_left(here.request, here.engine.wait(known, at_most=math.inf))
+        if waited is None:
+            return None
+        known = waited
         if here.engine.stopping.is_set() and known.media.status not in ENDED:
             raise Unavailable("the service is about to stop; ask again for the same", retry_after=RESTART)
-        if await here.request.is_disconnected():
-            return None
     return known
