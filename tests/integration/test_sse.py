@@ -1,5 +1,6 @@
 """Watching media over HTTP: what is told, in which order, when it ends, and how one goes on after a gap."""
 
+import asyncio
 import base64
 import io
 import time
@@ -14,6 +15,7 @@ import pytest
 from PIL import Image
 from structlog.testing import capture_logs
 
+from darkroom.api import streams
 from darkroom.db import logs
 from darkroom.db import media as rows
 from darkroom.engine.watching import audience, feed
@@ -159,6 +161,15 @@ def test_who_comes_back_is_told_once_how_those_are_that_changed_meanwhile(app: A
     assert all(event.id > last_seen for event in told)
 
 
+def test_who_was_cut_off_before_the_first_event_misses_nothing(app: App, client: Client) -> None:
+    with watching(app.url, "/media/events") as watch:
+        opened = next(watch.comments_too())
+    media = client.completed()
+    with watching(app.url, "/media/events", after=opened.id) as watch:
+        assert next(watch.comments_too()).id == opened.id  # and so who is cut off again
+        assert watch.until("completed", id=media["id"]).data == client.media(media["id"])
+
+
 def test_who_was_away_for_long_is_told_only_what_the_last_lines_tell(
     app: App, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -264,6 +275,29 @@ def test_a_silent_stream_shows_that_it_is_alive(sqlite_app: App, monkeypatch: py
     with watching(sqlite_app.url, "/media/events") as watch:
         comments = [next(watch.comments_too()) for _ in range(4)]
     assert {(event.kind, event.comment) for event in comments} == {("", ": still here")}
+
+
+def test_a_stream_is_alive_while_the_database_hangs(sqlite_app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audience, "SILENCE", 0.1)
+    monkeypatch.setattr(feed, "LOOK_AGAIN", 0.1)
+    monkeypatch.setattr(feed.Feed, "_look", lambda _: asyncio.Event().wait())
+    with watching(sqlite_app.url, "/media/events") as watch:
+        assert len([next(watch.comments_too()) for _ in range(4)]) == 4
+
+
+def test_one_who_takes_nothing_is_left_without_an_error(
+    sqlite_app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(streams, "PATIENCE", 0.2)
+    with Crowd(sqlite_app.port, "/media/events", 1) as sleeper, capture_logs() as said:
+        eventually(lambda: sleeper.have_all(b": still here"))
+
+        def is_left() -> bool:
+            show(sqlite_app, "x" * 200_000)
+            return any(entry.get("reason") == "it does not read what it is sent" for entry in said)
+
+        eventually(is_left)
+    assert "Traceback" not in caplog.text
 
 
 def test_streams_end_when_the_service_stops(make_server: MakeServer, sqlite_url: str) -> None:

@@ -14,7 +14,7 @@ PATIENCE = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """What came between two blank lines. A comment has `kind` "" and no id."""
+    """What came between two blank lines. A comment has `kind` "", and only the first one an id."""
 
     kind: str
     id: int | None
@@ -83,7 +83,8 @@ def _blocks(lines: Iterator[str]) -> Iterator[list[str]]:
 def _event(block: list[str]) -> Event:
     fields = dict(line.split(": ", 1) for line in block if not line.startswith(":"))
     if "event" not in fields:
-        return Event("", None, None, block[0])
+        number = int(fields["id"]) if "id" in fields else None
+        return Event("", number, None, next(line for line in block if line.startswith(":")))
     return Event(fields["event"], int(fields["id"]), json.loads(fields["data"]))
 
 

@@ -12,9 +12,9 @@ from starlette.exceptions import HTTPException
 from darkroom.api.deps import EngineDep, FeedDep
 from darkroom.api.native import schemas
 from darkroom.api.problems import ALWAYS, Responses, responses
-from darkroom.api.streams import EventStream, event_text
+from darkroom.api.streams import EventStream, event_text, opening
 from darkroom.engine.queries import Located
-from darkroom.engine.watching.feed import Gone, Told
+from darkroom.engine.watching.feed import Gone, Opened, Told
 from darkroom.media.events import Previewed, Progressed
 from darkroom.media.states import ENDED
 
@@ -114,6 +114,8 @@ def rendered(told: Told) -> bytes:
             return event_text("preview", _id_of(told.at), preview)
         case Gone():
             return event_text("deleted", _id_of(told.at), schemas.MediaDeleted(media_id=told.media_id))
+        case Opened():
+            return opening(_id_of(told.at))
 
 
 def _id_of(at: datetime) -> int:

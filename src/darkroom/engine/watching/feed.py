@@ -49,7 +49,14 @@ class Gone:
     at: datetime
 
 
-Told = Located | Progressed | Previewed | Gone
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """Nothing can be missed any more: who is cut off before anything is told goes on from `at`."""
+
+    at: datetime
+
+
+Told = Located | Progressed | Previewed | Gone | Opened
 
 
 class Feed:
@@ -82,7 +89,12 @@ class Feed:
     @asynccontextmanager
     async def running(self) -> AsyncIterator["Feed"]:
         """Tell watchers while the context is open, and let them go when the service stops."""
-        loops = [start("feed", self._tell_news), start("feed again", self._look_again), start("feed end", self._end)]
+        loops = [
+            start("feed", self._tell_news),
+            start("feed again", self._look_again),
+            start("feed silence", self._reassure),
+            start("feed end", self._end),
+        ]
         try:
             yield self
         finally:
@@ -105,9 +117,10 @@ class Feed:
         where the database fails later, the texts end.
         """
         with self._watching(None) as watcher:
+            at = self._now()
             await self._unheard.begin()
             missed = [] if since is None else await self._missed(since)
-            yield self._silence
+            yield self._render(Opened(at if since is None else since))
             try:
                 async for texts in self._states(missed):
                     yield texts
@@ -183,12 +196,17 @@ class Feed:
     async def _look_again(self) -> None:
         while True:
             await asyncio.sleep(LOOK_AGAIN)
-            for audience in self._audiences.values():
-                audience.reassure(self._silence)
             try:
                 await self._look()
             except DatabaseUnavailable as error:
                 log.debug("no_second_look", reason=error.message)
+
+    async def _reassure(self) -> None:
+        """Break silences, also while the database hangs."""
+        while True:
+            await asyncio.sleep(LOOK_AGAIN)
+            for audience in self._audiences.values():
+                audience.reassure(self._silence)
 
     async def _look(self) -> None:
         """Mark what changed without news."""
