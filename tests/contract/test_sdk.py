@@ -6,9 +6,11 @@ import copy
 import dataclasses
 import hashlib
 import io
+import json
 import pickle
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -53,6 +55,14 @@ from services.targets import HERE, Target
 from services.watching import held
 
 SLOW = {"delay": 60}
+
+
+def silent(request: httpx2.Request) -> httpx2.Response:
+    """What must not be asked."""
+    raise AssertionError(f"{request.method} {request.url.path}")
+
+
+SILENT = httpx2.MockTransport(silent)
 
 
 @pytest.fixture(params=["sync", "async"])
@@ -180,6 +190,16 @@ def test_who_waits_no_longer_is_told_that_it_goes_on(darkroom: Any, timeout: flo
     assert isinstance(raised.value, TimeoutError)
     media = darkroom.get(raised.value.media)
     assert media.status in ("IN_QUEUE", "PROCESSING")
+    darkroom.cancel(media)
+
+
+def test_who_waits_no_longer_is_told_how_far_it_came(darkroom: Any, service: App) -> None:
+    with service.client() as other, ExitStack() as holding:
+        holding.enter_context(held(other))
+        media = ask(darkroom, parameters=SLOW)
+        with pytest.raises(WaitTimeout, match="is PROCESSING") as raised:
+            darkroom.wait(media, timeout=0.9, on_progress=lambda _: holding.close())
+    assert (raised.value.media.job_id, raised.value.media.queue_position) == (media.job_id, None)
     darkroom.cancel(media)
 
 
@@ -398,6 +418,47 @@ def test_a_picture_may_be_given_in_many_ways(darkroom: Any, tmp_path: Path) -> N
         assert darkroom.upload(file, name="Füchse 狐.png").name == "Füchse 狐.png"
 
 
+def test_a_picture_that_was_made_may_be_given(darkroom: Any) -> None:
+    file = darkroom.generate("a fox", model="sketch", width=64, height=48).files[0]
+    wanted = {"model": "sketch", "width": 64, "height": 48}
+    same = (file, darkroom.read(file))
+    media = [darkroom.generate("an owl", image=each, **wanted) for each in same]
+    assert len({each.parameters["image"] for each in media}) == 1, "the same bytes are the same picture"
+    one, other = (darkroom.upload(each) for each in same)
+    assert (one.sha256, one.name) == (other.sha256, file.name())
+
+
+def test_every_parameter_takes_a_picture_that_was_made(kind: str, service: App) -> None:
+    asked: list[httpx2.Request] = []
+    transport = meddling(kind, lambda _, request: asked.append(request))
+    with connected(kind, service.url, transport=transport) as darkroom:
+        (file,) = darkroom.generate("a fox", model="dummy").files
+        content = darkroom.read(file)
+        with pytest.raises(InvalidRequest):
+            darkroom.submit("an owl", model="dummy", image=file, mask=file, images=[file, content])
+    sent = json.loads(asked[-1].content)
+    assert len({sent["image"], sent["mask"], *sent["images"]}) == 1
+    assert base64.b64decode(sent["mask"].partition(",")[2]) == content
+
+
+@pytest.mark.parametrize("name", ["image", "mask", "images"])
+@pytest.mark.parametrize("wrong", [5, {"a": 1}, Decimal(1), object()], ids=type)
+def test_what_can_be_no_picture_is_a_mistake_here(kind: str, name: str, wrong: Any) -> None:
+    given = {name: [photo(), wrong] if name == "images" else wrong}
+    with connected(kind, "http://darkroom", transport=SILENT) as darkroom:
+        with pytest.raises(TypeError, match=f"^{name}: .* got {type(wrong).__name__}"):
+            darkroom.submit("a fox", **given)
+        with pytest.raises(TypeError, match=f"^source: .* got {type(wrong).__name__}"):
+            darkroom.upload(wrong)
+
+
+@pytest.mark.parametrize("wrong", ["fox.png", photo(), Path("fox.png"), io.BytesIO(photo()), UUID(int=7), 5], ids=type)
+def test_one_picture_is_no_list_of_pictures(kind: str, wrong: Any) -> None:
+    message = f"^images: expected several pictures.* got {type(wrong).__name__}"
+    with connected(kind, "http://darkroom", transport=SILENT) as darkroom, pytest.raises(TypeError, match=message):
+        darkroom.submit("a fox", images=wrong)
+
+
 @pytest.mark.parametrize("image", ["fox.png", "file:///fox.png"])
 def test_a_picture_that_is_nowhere_is_told_as_that(darkroom: Any, image: str) -> None:
     with pytest.raises(FileNotFoundError, match="no such file, and no id, data: URI or https URL") as raised:
@@ -475,6 +536,26 @@ def test_a_parameter_given_twice_is_a_mistake_here(darkroom: Any) -> None:
         ask(darkroom, seed=1, parameters={"seed": 2})
 
 
+@pytest.mark.parametrize("key", ["", "a b", "a\nb", "a\n", "bestellung-ü", "a" * 256, 4711], ids=repr)
+def test_a_key_that_no_request_can_carry_is_a_mistake_here(kind: str, key: Any) -> None:
+    with connected(kind, "http://darkroom", transport=SILENT) as darkroom:
+        for call in (darkroom.submit, darkroom.generate):
+            with pytest.raises(ValueError, match="idempotency_key: must be 1 to 255 visible ASCII characters"):
+                call("a fox", idempotency_key=key)
+
+
+def test_any_key_that_is_taken_here_is_taken_there(darkroom: Any) -> None:
+    for key in ("!", "~", "a" * 255):
+        one, other = (ask(darkroom, idempotency_key=key) for _ in range(2))
+        assert one.id == other.id
+
+
+@pytest.mark.parametrize("after", ["5\n", "ü", "5 6"], ids=repr)
+def test_the_id_of_no_event_is_a_mistake_here(kind: str, after: str) -> None:
+    with connected(kind, "http://darkroom", transport=SILENT) as darkroom, pytest.raises(ValueError, match="after: "):
+        next(darkroom.events(after=after))
+
+
 @pytest.mark.parametrize("call", ["get", "wait", "jobs", "cancel", "retry", "delete", "content_link"])
 def test_what_is_not_there_is_not_found(darkroom: Any, call: str) -> None:
     with pytest.raises(NotFound):
@@ -513,6 +594,15 @@ def test_the_api_key_goes_to_the_service(kind: str, service: App) -> None:
         darkroom.models()
         assert "secret" not in repr(darkroom)
     assert seen == ["Bearer secret"]
+
+
+def test_a_client_may_wait_for_answers_without_a_limit(kind: str, service: App) -> None:
+    with connected(kind, service.url, timeout=None) as darkroom:
+        assert darkroom.generate("a fox", model="dummy").files
+        assert darkroom.generate("a fox", model="dummy", timeout=20).files
+        with pytest.raises(WaitTimeout) as raised:
+            darkroom.generate("a fox", model="dummy", parameters=SLOW, timeout=0.3)
+        darkroom.cancel(raised.value.media)
 
 
 def test_the_environment_says_where(kind: str, service: App, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,6 +20,7 @@ from darkroom_client import (
     APITimeoutError,
     CompletedEvent,
     DamagedFile,
+    File,
     NotFound,
     RateLimited,
     Status,
@@ -138,6 +139,30 @@ def test_what_answers_too_late_is_a_timeout(kind: str, proxy: Proxy) -> None:
         with pytest.raises(APITimeoutError) as raised:
             darkroom.models()
     assert isinstance(raised.value, TimeoutError)
+
+
+@pytest.mark.parametrize("error", [httpx2.LocalProtocolError, httpx2.UnsupportedProtocol])
+@pytest.mark.parametrize("call", ["models", "submit", "cancel", "stream", "events", "read"])
+def test_what_is_refused_on_this_side_is_not_asked_again(
+    kind: str, call: str, error: type[httpx2.RequestError]
+) -> None:
+    asked = []
+
+    def refuse(request: httpx2.Request) -> httpx2.Response:
+        asked.append(request)
+        raise error("Illegal header value", request=request)
+
+    given = {"models": (), "events": (), "read": (made(),)}.get(call, ("4711",))
+    with (
+        connected(kind, "http://darkroom", transport=httpx2.MockTransport(refuse)) as darkroom,
+        pytest.raises(APIConnectionError, match="cannot be sent: Illegal header value") as raised,
+    ):
+        list(getattr(darkroom, call)(*given))
+    assert (len(asked), raised.value.sent, raised.value.retryable) == (1, False, False)
+
+
+def made() -> File:
+    return File(media_id="4711", index=0, content_type="image/png", width=1, height=1, bytes=4, sha256="")
 
 
 # Streams that break

@@ -35,13 +35,14 @@ from darkroom_client._telling import Listeners, event_of
 from darkroom_client._waiting import Wait
 from darkroom_client._watching import SILENCE, DeadlineNear, Watch
 from darkroom_client.files import File, Link
-from darkroom_client.media import Cost, Job
+from darkroom_client.media import Cost, Job, Progress
 
 GET = Request(method="GET", path="/models")
 ONCE = Request(method="POST", path="/media/1/cancel", is_repeatable=False)
 EVENTS = {"content-type": "text/event-stream; charset=utf-8", "date": "Mon, 23 Nov 2026 12:00:00 GMT"}
 LOST = APIConnectionError("lost")
 NEVER_SENT = APIConnectionError("refused", sent=False)
+IMPOSSIBLE = APIConnectionError("illegal", sent=False, retryable=False)
 
 
 class Clock:
@@ -107,6 +108,7 @@ def kinds(done: list[Any]) -> list[str]:
     [
         (GET, LOST, 4),
         (GET, NEVER_SENT, 4),
+        (GET, IMPOSSIBLE, 1),
         (GET, answer(429), 4),
         (GET, answer(502), 4),
         (GET, answer(503), 4),
@@ -116,6 +118,7 @@ def kinds(done: list[Any]) -> list[str]:
         (GET, answer(200), 1),
         (ONCE, LOST, 1),
         (ONCE, NEVER_SENT, 4),
+        (ONCE, IMPOSSIBLE, 1),
         (ONCE, answer(429), 4),
         (ONCE, answer(503), 4),
         (ONCE, answer(502), 1),
@@ -286,11 +289,30 @@ def test_a_wait_that_is_over_shows_the_media_as_it_was_last_seen() -> None:
     clock = Clock()
     wait = Wait(Calls(to_media, patience(clock)).until(0.5), "m", Listeners())
     play = Play(wait.result(), clock)
-    light = {"job_id": "j", "media_id": "m", "status": "PROCESSING", "progress": None, "queue_position": None}
+    light = {
+        "job_id": "j",
+        "media_id": "m",
+        "status": "PROCESSING",
+        "progress": {"step": 2, "total": 4},
+        "queue_position": None,
+    }
     with pytest.raises(WaitTimeout) as raised:
-        play.through(answer(200, media()), *[answer(200, light)] * 9)
-    assert raised.value.media.id == "m"
+        play.through(answer(200, media(status="IN_QUEUE", queue_position=3)), *[answer(200, light)] * 9)
+    seen = raised.value.media
+    assert (seen.id, seen.prompt, seen.status, seen.queue_position) == ("m", "a fox", "PROCESSING", None)
+    assert seen.progress == Progress(status="PROCESSING", step=2, total=4)
     assert clock() == 1000.5
+
+
+def test_a_wait_that_is_over_while_nothing_answers_shows_the_media_as_it_was_last_seen() -> None:
+    clock = Clock()
+    wait = Wait(Calls(to_media, patience(clock)).until(0.9), "m", Listeners())
+    light = {"job_id": "k", "media_id": "m", "status": "PROCESSING", "progress": None, "queue_position": None}
+    with pytest.raises(WaitTimeout, match="is PROCESSING") as raised:
+        Play(wait.result(), clock).through(
+            answer(200, media(status="IN_QUEUE")), answer(200, light), *[LOST] * 9
+        )  # fmt: skip
+    assert raised.value.media.job_id == "k"
 
 
 def test_an_end_that_is_not_known_is_no_result() -> None:
@@ -301,10 +323,10 @@ def test_an_end_that_is_not_known_is_no_result() -> None:
         Play(wait.result(), clock).through(answer(200, **EVENTS), told.encode())
 
 
-@pytest.mark.parametrize("error", [APITimeoutError("late", False), LOST, WaitTimeout(to_media(media()))])
+@pytest.mark.parametrize("error", [APITimeoutError("late", False), LOST, IMPOSSIBLE, WaitTimeout(to_media(media()))])
 def test_errors_can_be_sent_to_another_process(error: DarkroomError) -> None:
     again = pickle.loads(pickle.dumps(error))
-    assert (type(again), str(again), again.retryable) == (type(error), str(error), True)
+    assert (type(again), str(again), again.retryable) == (type(error), str(error), error is not IMPOSSIBLE)
     assert getattr(again, "sent", None) == getattr(error, "sent", None)
 
 

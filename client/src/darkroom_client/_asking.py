@@ -36,7 +36,8 @@ class Patience:
 
     def after_lost(self, request: Request, error: APIConnectionError, tries: int) -> float | None:
         """Seconds until the next try after there was no answer; None: there is none."""
-        return self._pause(tries) if request.is_repeatable or not error.sent else None
+        may_help = error.retryable and (request.is_repeatable or not error.sent)
+        return self._pause(tries) if may_help else None
 
     def after(self, request: Request, answer: Answer, tries: int) -> float | None:
         """Seconds until the next try after this answer; None: it is the last."""

@@ -136,7 +136,7 @@ class Calls(Generic[M]):
         """A link that works without credentials."""
         return decode(ContentLink, (yield from self._get(f"/media/content/{id_of(media)}", {"index": index})))
 
-    def read(self, file: BaseFile, *, thumbnail: bool) -> Program[bytes]:
+    def read(self, file: BaseFile, *, thumbnail: bool = False) -> Program[bytes]:
         """The bytes of a picture."""
         return (yield from _downloading.read(wanted(file, thumbnail=thumbnail), self.patience))
 
@@ -147,7 +147,7 @@ class Calls(Generic[M]):
 
     def upload(self, source: Source, name: str | None = None) -> Program[Upload]:
         """Keep a picture to start others from."""
-        loaded = yield from load(source)
+        loaded = yield from load(source, self.read)
         return (yield from self._upload(Loaded(name or loaded.name, loaded.content)))
 
     def _upload(self, loaded: Loaded) -> Program[Upload]:
@@ -182,16 +182,14 @@ class Calls(Generic[M]):
         return body_of(answer)
 
     def _pictures(self, order: Order) -> Program[dict[str, Any]]:
-        sent: dict[str, Any] = {}
+        sent: dict[str, Any] = {} if order.images is None else {"images": []}
         room = MOST_INLINE
-        for name, picture in (("image", order.image), ("mask", order.mask)):
-            if picture is not None:
-                sent[name], room = yield from self._picture(picture, room)
-        if order.images is not None:
-            sent["images"] = []
-            for picture in order.images:
-                text, room = yield from self._picture(picture, room)
+        for name, picture in order.pictures():
+            text, room = yield from self._picture(picture, room)
+            if name == "images":
                 sent["images"].append(text)
+            else:
+                sent[name] = text
         return sent
 
     def _picture(self, picture: Picture, room: int) -> Program[tuple[str, int]]:
@@ -199,7 +197,7 @@ class Calls(Generic[M]):
         known = reference(picture)
         if known is not None:
             return known, room
-        loaded = yield from load_picture(picture)  # type: ignore[arg-type]  # an id or an upload is a reference
+        loaded = yield from load_picture(picture, self.read)  # type: ignore[arg-type]  # ids and uploads are known
         if len(loaded.content) <= room:
             return loaded.as_uri(), room - len(loaded.content)
         return (yield from self._upload(loaded)).id, room

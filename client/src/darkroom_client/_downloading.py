@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from darkroom_client._answers import check
-from darkroom_client._asking import Patience
+from darkroom_client._asking import Patience, ask
 from darkroom_client._effects import Answer, Close, Open, Pause, Program, Read, Request, Work
 from darkroom_client.errors import APIConnectionError, DamagedFile
 
@@ -59,9 +59,12 @@ class Sink:
 
 def read(wanted: Wanted, patience: Patience) -> Program[bytes]:
     """The bytes. Raises `APIError`, `APIConnectionError`, `DamagedFile`."""
-    target = io.BytesIO()
-    yield from _fetch(wanted, Sink(target), patience)
-    return target.getvalue()
+    answer: Answer = yield from ask(wanted.request(), patience)
+    check(answer)
+    sink = Sink(io.BytesIO())
+    yield Work(partial(sink.write, answer.content))
+    sink.check(wanted)
+    return answer.content
 
 
 def save(wanted: Wanted, to: Path, patience: Patience) -> Program[Path]:

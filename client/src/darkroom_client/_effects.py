@@ -4,6 +4,7 @@ A program is a generator: it yields what is to be done and is sent what came of 
 when to ask again, what an answer means) is in programs, once; `_running` and `_running_async` do what they say.
 """
 
+import re
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias, TypeVar
@@ -11,6 +12,11 @@ from typing import Any, TypeAlias, TypeVar
 T = TypeVar("T")
 
 Headers: TypeAlias = Mapping[str, str]
+
+
+def is_visible(text: object) -> bool:
+    """Whether it is visible ASCII characters, without a space: then every header can carry it as it is."""
+    return isinstance(text, str) and re.fullmatch("[!-~]+", text) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -31,7 +31,7 @@ T = TypeVar("T")
 class Runner:
     """Runs programs over a client, in as many threads as you like."""
 
-    def __init__(self, client: httpx2.Client, timeout: float) -> None:
+    def __init__(self, client: httpx2.Client, timeout: float | None) -> None:
         self._client = client
         self._timeout = timeout
 
@@ -57,7 +57,7 @@ class Runner:
 class _Hands:
     """What one program does, and has open."""
 
-    def __init__(self, client: httpx2.Client, timeout: float) -> None:
+    def __init__(self, client: httpx2.Client, timeout: float | None) -> None:
         self._client = client
         self._timeout = timeout
         self._response: httpx2.Response | None = None

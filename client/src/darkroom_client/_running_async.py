@@ -32,7 +32,7 @@ T = TypeVar("T")
 class AsyncRunner:
     """Runs programs over a client, as many at once as you like."""
 
-    def __init__(self, client: httpx2.AsyncClient, timeout: float) -> None:
+    def __init__(self, client: httpx2.AsyncClient, timeout: float | None) -> None:
         self._client = client
         self._timeout = timeout
 
@@ -60,7 +60,7 @@ class AsyncRunner:
 class _Hands:
     """What one program does, and has open."""
 
-    def __init__(self, client: httpx2.AsyncClient, timeout: float) -> None:
+    def __init__(self, client: httpx2.AsyncClient, timeout: float | None) -> None:
         self._client = client
         self._timeout = timeout
         self._response: httpx2.Response | None = None

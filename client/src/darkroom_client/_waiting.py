@@ -5,7 +5,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from darkroom_client._asking import NEVER
 from darkroom_client._calls import Calls, MediaId, id_of
-from darkroom_client._effects import Emit, Pause, Producer, Program
+from darkroom_client._effects import Emit, Pause, Producer, Program, is_visible
 from darkroom_client._telling import Listeners, event_of
 from darkroom_client._watching import AWAY, DeadlineNear, Watch
 from darkroom_client.errors import (
@@ -20,7 +20,7 @@ from darkroom_client.errors import (
     WaitTimeout,
 )
 from darkroom_client.events import CompletedEvent, DeletedEvent, Event, StatusEvent
-from darkroom_client.media import ENDED, BaseMedia, Status
+from darkroom_client.media import BaseMedia, JobStatus, Status
 
 M = TypeVar("M", bound=BaseMedia[Any])
 
@@ -45,6 +45,8 @@ def follow(calls: Calls[Any], media: MediaId) -> Producer:
 
 def follow_all(calls: Calls[Any], after: str | None) -> Producer:
     """What happens to all media, for ever."""
+    if after and not is_visible(after):
+        raise ValueError("after: must be the id of an event")
     watch = Watch("/media/events", calls.patience, after=after or "", from_now=True)
     while (message := (yield from watch.next())) is not None:
         event = event_of(message, calls.to_media)
@@ -104,18 +106,18 @@ class Wait(Generic[M]):
 
     def _poll(self) -> Program[M]:
         pause = FIRST_POLL
-        media = yield from self._now(self.media)
-        self.media, known = media, media
+        media = complete = yield from self._now(self.media)
         while True:
-            yield from self.listeners.see(known)
-            if known.status in ENDED:
-                return media if media.ended else (yield from self._now(media))
+            self.media = media
+            yield from self.listeners.see(media)
+            if media.ended:
+                return media if media is complete else (yield from self._now(media))
             left = self.calls.patience.until - self.calls.patience.now()
             if left <= 0:
                 raise WaitTimeout(media)
             yield Pause(min(pause, left))
             pause = min(LONGEST_POLL, pause * 1.3)
-            known = yield from self._patiently(Calls.status, media.job_id)
+            media = _updated(media, (yield from self._patiently(Calls.status, media.job_id)))
 
     def _now(self, media: MediaId) -> Program[M]:
         found: M = yield from self._patiently(Calls.get, media)
@@ -138,6 +140,13 @@ class Wait(Generic[M]):
         """Say what it means that a media which was there is not found."""
         if isinstance(error, NotFound) and isinstance(self.media, BaseMedia):
             raise MediaDeleted(self.media.id) from error
+
+
+def _updated(media: M, light: JobStatus) -> M:
+    """The media, as far as the light answer tells how it is now."""
+    return replace(
+        media, job_id=light.job_id, status=light.status, progress=light.progress, queue_position=light.queue_position
+    )  # fmt: skip
 
 
 def generate(calls: Calls[M], order: Any, listeners: Listeners) -> Program[M]:

@@ -35,13 +35,13 @@ class Darkroom:
         base_url: str | None = None,
         api_key: str | None = None,
         *,
-        timeout: float = 30.0,
+        timeout: float | None = 30.0,
         max_retries: int = 3,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         """`base_url`, `api_key`: left out, `DARKROOM_URL` and `DARKROOM_API_KEY` say them.
 
-        `timeout`: seconds for one answer. `max_retries`: how often to ask again where that is safe.
+        `timeout`: seconds for one answer; None: no limit. `max_retries`: how often to ask again where that is safe.
         `transport`: how to connect, for certificates of your own, and for tests.
         """
         self.base_url = _making.address(base_url)
@@ -103,7 +103,8 @@ class Darkroom:
     ) -> Media:  # fmt: skip
         """Ask for pictures, and do not wait: the media is durably accepted, and will end.
 
-        However often it has to ask, one media is made; for more than this call, give an `idempotency_key` of your own.
+        However often it has to ask, one media is made; for more than this call, give an `idempotency_key` of your own,
+        1 to 255 visible ASCII characters.
         """
         order = Order(
             prompt=prompt, model=model, parameters=merged(parameters, more), image=image, mask=mask, images=images,
@@ -221,7 +222,7 @@ class Darkroom:
         return self._runner.run(self._calls.link(media, index))
 
     def upload(self, source: Source, *, name: str | None = None) -> Upload:
-        """Keep a picture, given as a path, bytes or an open file, to start others from (`image=upload`)."""
+        """Keep a picture to start others from (`image=upload`): a path, bytes, an open file, or a file of a media."""
         return self._runner.run(self._calls.upload(source, name))
 
     def delete_upload(self, upload: Upload | str | UUID) -> None:

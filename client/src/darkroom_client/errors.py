@@ -44,14 +44,16 @@ class DarkroomError(Exception):
 
 
 class APIConnectionError(DarkroomError):
-    """There was no answer. `sent`: whether the request may have arrived, and been followed."""
+    """There was no answer. `sent`: whether the request may have arrived, and been followed.
 
-    retryable = True
+    `retryable`: False if the request was such that it could not be sent.
+    """
 
-    def __init__(self, message: str, sent: bool = True) -> None:
+    def __init__(self, message: str, sent: bool = True, retryable: bool = True) -> None:
         super().__init__(message)
         self.message = message
         self.sent = sent
+        self.retryable = retryable
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
