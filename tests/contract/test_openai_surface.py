@@ -19,6 +19,7 @@ from services.app import App, Client, RunApp
 from services.backends.base import Fake
 from services.backends.fal import FalFake
 from services.backends.openai import OpenAIFake
+from services.backends.replicate import SCHNELL, ReplicateFake
 from services.scraped import scrape
 from services.server import eventually
 
@@ -613,3 +614,28 @@ def test_raw_and_streamed_answers_work(client: OpenAI, call: str) -> None:
     else:
         with generate(**WISH) as response:
             assert len(pictures(response.parse())) == 1
+
+
+# A model that several backends serve, which say sizes in their own ways
+
+SHAPES = {"aspect_ratio": {"enum": ["1:1", "16:9"], "default": "1:1"}}
+PIXELS = {name: {"as": f"image_size.{name}"} for name in ("width", "height")}
+
+
+def test_a_size_goes_the_first_way_and_fails_over_to_the_next(run_app: RunApp, sqlite_url: str) -> None:
+    with ReplicateFake().running() as first, FalFake().running() as second:
+        routes = [
+            Route(provider="replicate", model=SCHNELL, options={"parameters": SHAPES}),
+            Route(provider="fal", model="fal-ai/flux/schnell", options={"parameters": PIXELS}),
+        ]
+        accounts = {
+            "replicate": Account(provider="replicate", url=f"{first.url}/v1", key=Fake.key),
+            "fal": Account(provider="fal", url=second.url, key=Fake.key),
+        }
+        settings = {"models": {"flux": Model(routes=routes)}, "accounts": accounts, "starter_models": False}
+        with run_app(database_url=sqlite_url, **settings) as app, client_of(app) as client:
+            client.images.generate(model="flux", prompt="a pier", size="1792x1008")
+            assert [made.body["input"]["aspect_ratio"] for made in first.created] == ["16:9"]
+            first.fail("create", status=500, times=1000)
+            client.images.generate(model="flux", prompt="a pier", size="1792x1008")
+            assert [made.body["image_size"] for made in second.created] == [{"width": 1792, "height": 1008}]

@@ -1,79 +1,18 @@
 """What models take, by way of the routes that serve them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
-from typing import Any
 
 import pytest
 
 from darkroom.engine import catalogue as module
-from darkroom.engine.catalogue import Catalogue, Model, Route, check_declared
+from darkroom.engine.catalogue import Catalogue, check_declared
 from darkroom.engine.parameters import merged
-from darkroom.errors import InvalidRequest, Transient, Unavailable, UnknownModel, UnusableModel
-from darkroom.media.model import Request
-from darkroom.media.routing import Account
-from darkroom.providers.base import NO_OPTIONS, Capabilities, Event, Options, Provider
+from darkroom.errors import InvalidRequest, Unavailable, UnknownModel, UnusableModel
+from services.catalogues import Rules, Told, complete, model, refusal
 
 pytestmark = pytest.mark.anyio
 
-Rules = Mapping[str, Mapping[str, Any]]
 STEPS = {"type": "integer", "minimum": 1, "maximum": 50, "description": "Steps."}
-
-
-class Told(Provider):
-    """A provider that takes what the test says: at once, or (`secret`) once it is asked."""
-
-    capabilities = Capabilities(remote=True)
-
-    def __init__(self, rules: Rules, *, wrong: str | None = None, secret: bool = False) -> None:
-        self.rules: Rules | None = None if secret else rules
-        self._rules = rules
-        self._wrong = wrong
-        self.asked = 0
-        self.refuses = False
-        self.hangs = False
-
-    def problem(self) -> str | None:
-        return self._wrong
-
-    def describe(self, model: str) -> str:
-        return model
-
-    def schema(self, model: str, options: Options = NO_OPTIONS) -> dict[str, Any] | None:
-        if self.rules is None:
-            return None
-        return {"type": "object", "properties": dict(self.rules), "additionalProperties": False}
-
-    async def learn(self, model: str, options: Options = NO_OPTIONS) -> None:
-        self.asked += 1
-        await asyncio.sleep(0)
-        if self.hangs:
-            await asyncio.Event().wait()
-        if self.refuses:
-            raise Transient("not now")
-        self.rules = self._rules
-
-    async def generate(self, request: Request, *, resume: str | None) -> AsyncIterator[Event]:
-        raise NotImplementedError
-        yield
-
-
-def model(*providers: Provider, declared: Mapping[str, Any] | None = None, guarded: bool = True) -> Model:
-    """A model with a route for each of `providers`, whose accounts are called `a`, `b` and so on."""
-    routes = tuple(
-        Route(provider, "x", Account(name, guarded=guarded)) for name, provider in zip("abcd", providers, strict=False)
-    )
-    return Model("m", "a model", "default", routes, declared or {})
-
-
-def complete(of: Model, **parameters: Any) -> dict[str, Any]:
-    return Catalogue([of], default="m").complete(of, parameters)
-
-
-def refusal(of: Model, **parameters: Any) -> InvalidRequest:
-    with pytest.raises(InvalidRequest) as caught:
-        complete(of, **parameters)
-    return caught.value
 
 
 # What is accepted
@@ -179,17 +118,17 @@ def test_the_schema_that_is_told_takes_what_some_route_takes(maximum: int) -> No
 def test_a_route_gets_what_it_takes_and_no_more() -> None:
     first, second = model(Told({"steps": STEPS}), Told({})).routes
     given = {"steps": 4, "n": 1, "output_format": "png", "provider_options": {"a": {"tiling": True}, "b": {"x": 1}}}
-    assert first.narrowed(given) == ({"steps": 4}, {"tiling": True})
-    assert second.narrowed(given) == ({}, {"x": 1})
-    assert first.narrowed({}) == ({}, {})
+    assert first.narrowed(given, {}) == ({"steps": 4}, {"tiling": True})
+    assert second.narrowed(given, {}) == ({}, {"x": 1})
+    assert first.narrowed({}, {}) == ({}, {})
 
 
 def test_a_format_that_the_backend_cannot_make_is_made_by_us() -> None:
     formats = {"output_format": {"type": "string", "enum": ["png", "jpeg"]}}
     (route,) = model(Told(formats)).routes
-    assert route.error({"output_format": "webp"}) is None
-    assert route.narrowed({"output_format": "webp"}) == ({}, {})
-    assert route.narrowed({"output_format": "jpeg"}) == ({"output_format": "jpeg"}, {})
+    assert route.error({"output_format": "webp"}, {}) is None
+    assert route.narrowed({"output_format": "webp"}, {}) == ({}, {})
+    assert route.narrowed({"output_format": "jpeg"}, {}) == ({"output_format": "jpeg"}, {})
 
 
 def test_what_is_passed_through_must_be_for_a_backend_of_the_model() -> None:

@@ -49,7 +49,7 @@ def test_a_route_says_what_it_takes_and_what_it_costs(route: Route) -> None:
     assert route.known is not None, "and nobody need be asked"
     needed = {"image": URI} if "image" in route.known.own.get("required", ()) else {}
     assert validator_of(route.known.own).is_valid(defaults_of(route.known.own) | needed)
-    assert route.error(defaults_of(route.known.schema) | needed) is None
+    assert route.error(defaults_of(route.known.schema) | needed, {}) is None
     assert route.price is not None or "token_prices" in route.options
     if route.price is not None:
         assert 0 < route.price.estimate({}) < 1

@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, cast
 
 import jsonschema_rs
 import structlog
 
-from darkroom.engine.parameters import defaults_of, merged, validator_of, with_our_own
+from darkroom.engine import sizes
+from darkroom.engine.parameters import defaults_of, merged, validator_of, with_our_own, with_sizes
 from darkroom.errors import DarkroomError, InvalidRequest, ProviderError, Unavailable, UnknownModel, UnusableModel
 from darkroom.media.money import Price
 from darkroom.media.routing import Account
@@ -33,11 +35,20 @@ SILENT_FOR = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a route takes: a JSON Schema, what validates by it, and what of it is the provider's own."""
+    """What a route takes: a JSON Schema, and what of it is the provider's own.
+
+    `validator`: of parameters whose size is as the provider takes it.
+    """
 
     schema: Mapping[str, Any]
     validator: jsonschema_rs.Draft202012Validator
     own: Mapping[str, Any]
+
+    @property
+    def takes(self) -> Mapping[str, Any]:
+        """The provider's own rules, by name."""
+        properties: Mapping[str, Any] = self.own.get("properties", {})
+        return properties
 
 
 @dataclass(slots=True)
@@ -86,7 +97,8 @@ class Route:
         schema = self.provider.schema(self.model, self.options)
         if schema is not None:
             passes_to = self.account.name if self.account.guarded else None
-            self._known = Known(whole := with_our_own(schema, passes_to), validator_of(whole), schema)
+            strict = with_our_own(schema, passes_to)
+            self._known = Known(with_sizes(strict), validator_of(strict), schema)
 
     @property
     def is_due(self) -> bool:
@@ -114,22 +126,33 @@ class Route:
             self._learnt = time.monotonic()
             self._look()
 
-    def narrowed(self, parameters: Mapping[str, Any]) -> tuple[dict[str, Any], Mapping[str, Any]]:
+    def fitted(self, parameters: Mapping[str, Any], defaults: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`parameters` with their size as the provider takes it. `defaults`: the model's."""
+        return sizes.fitted(parameters, self.known.takes, defaults) if self.known else parameters
+
+    def estimate(self, parameters: Mapping[str, Any], defaults: Mapping[str, Any]) -> Decimal | None:
+        """What a request will cost in US dollars, as far as it can be told beforehand; None: it has no price."""
+        return self.price.estimate(self.fitted(parameters, defaults)) if self.price else None
+
+    def narrowed(
+        self, parameters: Mapping[str, Any], defaults: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], Mapping[str, Any]]:
         """What of a media's parameters its provider gets, and what its caller passes through to it.
 
         The format is left out where the provider cannot make it: then we do, of whatever comes.
         """
-        rules = self.known.own.get("properties", {}) if self.known else {}
-        mine = {name: value for name, value in parameters.items() if name in rules}
+        rules = self.known.takes if self.known else {}
+        mine = {name: value for name, value in self.fitted(parameters, defaults).items() if name in rules}
         wanted = mine.get("output_format")
         if wanted is not None and wanted not in rules["output_format"].get("enum", [wanted]):
             del mine["output_format"]
         return mine, parameters.get("provider_options", {}).get(self.account.name, {})
 
-    def error(self, parameters: Mapping[str, Any]) -> jsonschema_rs.ValidationError | None:
+    def error(self, parameters: Mapping[str, Any], defaults: Mapping[str, Any]) -> jsonschema_rs.ValidationError | None:
         """The first thing that is wrong with `parameters` here. None: nothing, or it is not known."""
-        known = self.known
-        return None if known is None else next(iter(known.validator.iter_errors(dict(parameters))), None)
+        if self.known is None:
+            return None
+        return next(iter(self.known.validator.iter_errors(dict(self.fitted(parameters, defaults)))), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +198,7 @@ class Model:
 
     def capable(self, parameters: Mapping[str, Any]) -> list[Route]:
         """The usable routes that take `parameters`."""
-        return [route for route in self.view.usable if route.error(parameters) is None]
+        return [route for route in self.view.usable if route.error(parameters, self.defaults) is None]
 
     def route_of(self, label: str | None) -> Route | None:
         """The route by which an earlier job went, if the model still has it."""
@@ -225,23 +248,30 @@ class Catalogue:
 
         Raises `UnusableModel`, and `InvalidRequest` at the first that is wrong, where no route takes them.
         """
-        completed = {**model.defaults, **parameters}
+        completed = {**sizes.beside(parameters, model.defaults), **parameters}
         _check_options(model, parameters.get("provider_options"))
         usable = model.view.usable
         if not usable:
             raise _unusable(model)
-        errors = [route.error(completed) for route in usable]
+        sizes.check(parameters, [route.known.takes for route in usable if route.known])
+        errors = [route.error(completed, model.defaults) for route in usable]
         if all(error is not None for error in errors):
-            raise _as_invalid(cast(jsonschema_rs.ValidationError, errors[0]), model)
-        return {name: _whole(value) for name, value in completed.items()}
+            raise _as_invalid(cast(jsonschema_rs.ValidationError, errors[0]), model, completed)
+        return {name: _whole(value) for name, value in _settled(completed, model).items()}
+
+
+def _settled(parameters: Mapping[str, Any], model: Model) -> Mapping[str, Any]:
+    """`parameters` with their size as all routes take it, or as it is, where they differ in that."""
+    first, *others = (route.fitted(parameters, model.defaults) for route in model.view.usable)
+    return first if all(other == first for other in others) else parameters
 
 
 def check_declared(model: Model) -> None:
     """Raise `InvalidRequest` if no route takes the model's declared values, as far as that is known."""
     known = [route for route in model.routes if route.known is not None]
-    errors = [route.error(model.declared) for route in known]
+    errors = [route.error(model.declared, model.declared) for route in known]
     if errors and len(known) == len(model.routes) and all(error is not None for error in errors):
-        raise _as_invalid(cast(jsonschema_rs.ValidationError, errors[0]), model)
+        raise _as_invalid(cast(jsonschema_rs.ValidationError, errors[0]), model, model.declared)
 
 
 def _check_options(model: Model, options: object) -> None:
@@ -277,7 +307,7 @@ def _whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _as_invalid(error: jsonschema_rs.ValidationError, model: Model) -> InvalidRequest:
+def _as_invalid(error: jsonschema_rs.ValidationError, model: Model, said: Mapping[str, Any]) -> InvalidRequest:
     path = [str(part) for part in error.instance_path]
     known = model.schema.get("properties", {})
     if not path and error.kind.name == "additionalProperties":
@@ -289,4 +319,6 @@ def _as_invalid(error: jsonschema_rs.ValidationError, model: Model) -> InvalidRe
     rule = known.get(path[0], {}) if path else {}
     facts = {key: rule[key] for key in ("type", "enum", "minimum", "maximum") if key in rule}
     right = f"; it must be {json.dumps(facts)}" if facts else ""
+    if path and (name := sizes.said_as(path[0], said)) != path[0]:
+        return InvalidRequest(f"{path[0]}: {error.message}{right}", field=f"parameters.{name}")
     return InvalidRequest(f"{error.message}{right}", field=".".join(["parameters", *path]))

@@ -94,7 +94,8 @@ class Costs:
             return None
         now = self._now()
         used = await self._database.read(_used, budgets, now.date(), owner)
-        reasons = [_reason(route, wanted, list(zip(budgets, used, strict=True)), now) for route in routes]
+        estimates = [route.estimate(wanted.parameters, model.defaults) for route in routes]
+        reasons = [_reason(estimate, list(zip(budgets, used, strict=True)), now) for estimate in estimates]
         found = [reason for reason in reasons if reason is not None]
         return BudgetExhausted(found[0]) if len(found) == len(routes) else None
 
@@ -104,9 +105,8 @@ def _may_cost(route: Route) -> bool:
     return route.account.guarded and (route.price is not None or route.account.paid)
 
 
-def _reason(route: Route, wanted: Submission, budgets: Sequence[tuple[Budget, Decimal]], now: datetime) -> str | None:
-    """Why a budget refuses what is wanted by this route."""
-    estimate = route.price.estimate(wanted.parameters) if route.price else None
+def _reason(estimate: Decimal | None, budgets: Sequence[tuple[Budget, Decimal]], now: datetime) -> str | None:
+    """Why a budget refuses what will cost `estimate`."""
     full = ((budget, used) for budget, used in budgets if not budget.has_room(used, estimate))
     return next((budget.refusal(used, estimate, now) for budget, used in full), None)
 

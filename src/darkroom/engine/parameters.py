@@ -5,6 +5,8 @@ from typing import Any
 
 import jsonschema_rs
 
+from darkroom.engine import sizes
+
 OUTPUT_FORMAT = {
     "type": "string",
     "enum": ["png", "jpeg", "webp"],
@@ -65,6 +67,11 @@ def with_our_own(schema: Mapping[str, Any], passes_to: str | None) -> dict[str, 
     if passes_to is not None:
         properties["provider_options"] = PROVIDER_OPTIONS
     return {**schema, "properties": properties}
+
+
+def with_sizes(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """A schema with the ways of saying a size that are added to it."""
+    return {**schema, "properties": {**schema["properties"], **sizes.added(schema["properties"])}}
 
 
 def _as_callers_say_it(name: str, rule: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from typing import Any
 
 from darkroom.engine.catalogue import Catalogue, Model, Route
 from darkroom.engine.inputs import Inputs
@@ -62,6 +63,10 @@ class Ways:
         """The model of a media, if it is still configured."""
         return self._catalogue.find(media.model)
 
+    def _defaults(self, media: Media) -> Mapping[str, Any]:
+        model = self.find_model(media)
+        return model.defaults if model else {}
+
     async def model_of(self, media: Media) -> Model:
         """The model of a media, its backends asked what they take. Raises `Permanent` if it is gone."""
         if self._catalogue.find(media.model) is None:
@@ -100,7 +105,7 @@ class Ways:
         What is resumed at a backend has them there. Raises `InputExpired`, `Unavailable`.
         """
         media = task.media
-        parameters, extra = route.narrowed(media.parameters)
+        parameters, extra = route.narrowed(media.parameters, self._defaults(media))
         try:
             parameters = await self._inputs.loaded(parameters)
         except InputExpired:
@@ -142,7 +147,8 @@ class Ways:
             reason = model.problem or "none takes these parameters"
             raise Permanent(f"no route of {model.name} can be used: {reason}")
         labels = task.job.routing.left(list(routes)) or task.job.routing.next_round().left(list(routes))
-        candidates, free = _candidates({label: routes[label] for label in labels or routes}, task.media)
+        left = {label: routes[label] for label in labels or routes}
+        candidates, free = _candidates(left, task.media, model.defaults)
         if candidates:
             wish = Begin(task.job.id, self._lifecycle.now(), model.name, candidates, self._budgets, is_resent)
             label = await self._admitted(wish, say, patient=free is None)
@@ -168,14 +174,15 @@ class Ways:
             await asyncio.sleep(max(0.02, wait + self._rng.uniform(0, 0.1)))
 
 
-def _candidates(routes: Mapping[str, Route], media: Media) -> tuple[tuple[Candidate, ...], Route | None]:
+def _candidates(
+    routes: Mapping[str, Route], media: Media, defaults: Mapping[str, Any]
+) -> tuple[tuple[Candidate, ...], Route | None]:
     """Those that need leave, up to the first that does not; and that one."""
     candidates: list[Candidate] = []
     for label, route in routes.items():
         if not route.account.guarded:
             return tuple(candidates), route
-        estimate = route.price.estimate(media.parameters) if route.price else None
-        candidates.append(Candidate(label, route.account, estimate))
+        candidates.append(Candidate(label, route.account, route.estimate(media.parameters, defaults)))
     return tuple(candidates), None
 
 

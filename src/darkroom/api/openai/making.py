@@ -23,7 +23,7 @@ from darkroom.media.states import ENDED
 
 RESTART: Final = 10
 """Seconds after which to ask again where the service stops: by then it may be there again."""
-_SIZES: Final = ("parameters", "parameters.width", "parameters.height", "parameters.aspect_ratio")
+_SIZES: Final = ("parameters", "parameters.size", "parameters.aspect_ratio")
 """What errors about a size may name: the parameters as such where two do not go together."""
 
 

@@ -8,7 +8,6 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from math import gcd
 from typing import Any, Final
 
 from darkroom.api.openai.requests import ImagesRequest
@@ -57,7 +56,7 @@ def parameters_of(wish: ImagesRequest, pictures: Pictures, model: Model, *, leni
     """What `wish` asks of `model`; `lenient`: what the model cannot do is left out. Raises `InvalidRequest`."""
     takes: Mapping[str, Any] = model.schema.get("properties", {})
     asked = {name: value for name in ("n", "output_format") if (value := getattr(wish, name)) is not None}
-    asked |= _more(wish.more, takes) | _size(wish.size, takes) | _hints(wish, takes)
+    asked |= _more(wish.more, takes) | _size(wish.size) | _hints(wish, takes)
     given = _start(pictures.images, takes) | dict(pictures.others)
     if wish.background == "transparent" and "background" not in asked:
         given["background"] = wish.background
@@ -87,20 +86,13 @@ def _plain(value: Any, rule: Mapping[str, Any]) -> Any:
     return read if _fits(read, rule) else value
 
 
-def _size(size: str | None, takes: Mapping[str, Any]) -> dict[str, Any]:
-    """A size as whatever the model takes for one."""
+def _size(size: str | None) -> dict[str, Any]:
     if size in (None, "auto"):
         return {}
     found = _SIZE.fullmatch(size or "")
     if found is None:
         raise InvalidRequest("must be a size such as 1024x1024, or auto", field="size")
-    width, height = int(found[1]), int(found[2])
-    if {"width", "height"} <= takes.keys():
-        return {"width": width, "height": height}
-    if "size" in takes:
-        return {"size": size}
-    common = gcd(width, height) or 1
-    return {"aspect_ratio": f"{width // common}:{height // common}"}
+    return {"size": f"{int(found[1])}x{int(found[2])}"}
 
 
 def _hints(wish: ImagesRequest, takes: Mapping[str, Any]) -> dict[str, Any]:
