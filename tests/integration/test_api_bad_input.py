@@ -3,6 +3,7 @@
 import base64
 import io
 import json
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,7 +11,8 @@ import httpx2
 import pytest
 from PIL import Image
 
-from services.app import Client, RunApp
+from darkroom.api import middleware
+from services.app import App, Client, RunApp
 
 ABSENT = "0199c0de-0000-7000-8000-000000000000"
 LIMIT = 64 * 1024
@@ -221,6 +223,37 @@ def test_a_body_over_the_limit_is_refused(refusing: Client) -> None:
         check(response, "body", str(32 * 1024 * 1024), 413)
         assert response.json()["code"] == "payload_too_large"
     assert refusing.get("/healthz").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "size"),
+    [
+        ("/files", "image/png", 32 * 1024 * 1024),
+        ("/files", "image/png", 2_000),
+        ("/media/generate", "application/json", 2_000),
+        ("/openai/v1/images/generations", "application/json", 2_000),
+    ],
+)
+def test_a_body_that_stays_away_is_waited_for_only_so_long(
+    sqlite_app: App, monkeypatch: pytest.MonkeyPatch, path: str, kind: str, size: int
+) -> None:
+    monkeypatch.setattr(middleware, "BODY_WITHIN", 0.2)
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: {kind}\r\n"
+    with sqlite_app.client() as client, socket.create_connection((client.base_url.host, client.base_url.port)) as other:
+        other.settimeout(20)
+        other.sendall(f"{head}Content-Length: {size}\r\n\r\n".encode() + bytes(1_000))
+        answer = b"".join(iter(lambda: other.recv(65_536), b""))
+        assert client.get("/healthz").is_success
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"the body did not come within 0.2 s" in answer
+    assert b"\r\nconnection: close\r\n" in answer.lower()
+
+
+def test_an_answer_to_a_body_that_came_may_take_longer(sqlite_app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(middleware, "BODY_WITHIN", 0.1)
+    with sqlite_app.client() as client:
+        response = client.post("/openai/v1/images/generations", json={"prompt": "a", "model": "dummy", "delay": 0.5})
+    assert (response.status_code, len(response.json()["data"])) == (200, 1)
 
 
 def test_a_path_that_is_none_and_a_method_that_it_lacks_are_refused(refusing: Client) -> None:

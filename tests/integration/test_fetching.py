@@ -1,7 +1,10 @@
 """Pictures are fetched from where callers say, through the guard, within bounds."""
 
+import asyncio
 import io
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from threading import Event
 from typing import Any
 
@@ -9,7 +12,11 @@ import pytest
 from PIL import Image
 
 from darkroom.engine import fetching
+from darkroom.engine.fetching import AT_ONE_HOST, Fetcher
+from darkroom.errors import InvalidRequest
+from darkroom.security.egress import Egress
 from services.app import App, RunApp
+from services.server import eventually
 from services.targets import HERE, Reply, Target
 
 
@@ -104,6 +111,97 @@ def test_one_that_does_not_come_is_given_up(service: App, target: Target, monkey
         assert "did not come within 0.2 s" in refused(service, target.url)
     finally:
         release.set()
+
+
+@asynccontextmanager
+async def fetching_from(*allowed: str) -> AsyncIterator[Fetcher]:
+    egress = Egress(allowed)
+    try:
+        yield Fetcher(egress, most=100_000)
+    finally:
+        await egress.aclose()
+
+
+async def has_heard(target: Target, number: int) -> None:
+    await asyncio.to_thread(eventually, lambda: len(target.heard) == number)
+
+
+def test_a_slow_host_takes_no_more_than_its_places_and_others_are_asked_meanwhile(target: Target) -> None:
+    release = Event()
+    target.reply = Reply(200, {}, png(), after=release)
+
+    async def work(other: Target) -> list[bytes]:
+        async with fetching_from(HERE, "localhost") as fetch, asyncio.TaskGroup() as tasks:
+            slow = [tasks.create_task(fetch(target.url)) for _ in range(2 * AT_ONE_HOST)]
+            await has_heard(target, AT_ONE_HOST)
+            fast = await fetch(other.url.replace(HERE, "localhost"))
+            assert len(target.heard) == AT_ONE_HOST
+            release.set()
+        return [fast, *(task.result() for task in slow)]
+
+    with Target().running() as other:
+        other.reply = PICTURE
+        try:
+            assert asyncio.run(work(other)) == [png()] * (2 * AT_ONE_HOST + 1)
+        finally:
+            release.set()
+
+
+def test_the_time_for_a_picture_starts_when_it_is_its_turn(target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetching, "TIMEOUT", 0.5)
+    monkeypatch.setattr(fetching, "AT_ONE_HOST", 1)
+    release = Event()
+    target.replies, target.reply = [Reply(after=release)], PICTURE
+
+    async def work() -> list[bytes | BaseException]:
+        async with fetching_from(HERE) as fetch:
+            first = asyncio.create_task(fetch(target.url))
+            await has_heard(target, 1)
+            return await asyncio.gather(first, fetch(target.url), return_exceptions=True)
+
+    try:
+        slow, fast = asyncio.run(work())
+    finally:
+        release.set()
+    assert isinstance(slow, InvalidRequest)
+    assert fast == png()
+
+
+def test_a_picture_whose_turn_does_not_come_is_to_be_asked_for_again(
+    service: App, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "PATIENCE", 0.2)
+    release = Event()
+    target.reply = Reply(200, {}, png(), after=release)
+    with ThreadPoolExecutor(AT_ONE_HOST) as pool:
+        slow = [pool.submit(asked, service, target.url) for _ in range(AT_ONE_HOST)]
+        try:
+            eventually(lambda: len(target.heard) == AT_ONE_HOST)
+            late = asked(service, target.url)
+        finally:
+            release.set()
+    assert (late.status_code, late.json()["code"]) == (503, "unavailable")
+    assert int(late.headers["Retry-After"]) >= 1
+    assert [each.result().status_code for each in slow] == [202] * AT_ONE_HOST
+    assert asked(service, target.url).status_code == 202
+
+
+@pytest.mark.parametrize(
+    ("reply", "what"),
+    [
+        (Reply(200, {"gar bage": "garbage" * 1000}), "does not speak HTTP"),
+        (Reply(200, {"Content-Length": "garbage" * 1000}), "does not speak HTTP"),
+        (Reply(302, {"Location": "http://garbage:garbage/"}), "leads to one that is none"),
+        (Reply(302, {"Location": "https://gar\x01bage/"}), "leads to one that is none"),
+    ],
+)
+def test_what_the_other_side_says_is_not_passed_on(service: App, target: Target, reply: Reply, what: str) -> None:
+    target.reply = reply
+    response = asked(service, target.url)
+    assert response.status_code == 422
+    assert what in response.json()["detail"]
+    assert len(response.json()["detail"]) <= 200
+    assert "bage" not in response.text
 
 
 def test_an_inner_address_is_refused_at_once(run_app: RunApp, sqlite_url: str, target: Target) -> None:

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from darkroom.db import inputs
+from darkroom.engine import inputs as engine_inputs
 from darkroom.engine.core import Engine
 from darkroom.errors import (
     DarkroomError,
@@ -404,6 +405,24 @@ def test_an_address_without_a_picture_is_refused_with_the_reason(
     with sqlite_app.client() as client:
         assert what in refused(client, status, image="https://pictures.example.com/a.png")
         assert client.listed() == []
+
+
+def test_all_pictures_of_a_request_come_within_one_time(sqlite_app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_inputs, "WITHIN", 0.2)
+    asked: list[str] = []
+
+    async def fetch(url: str) -> bytes:
+        asked.append(url)
+        if len(asked) > 1:
+            await asyncio.Event().wait()
+        return encoded(photo())
+
+    sqlite_app.engine.inputs._fetch = fetch
+    images = [f"https://pictures.example.com/{number}.png" for number in range(4)]
+    with pytest.raises(InvalidRequest, match=r"come within 0\.2 s altogether") as caught:
+        on(sqlite_app, lambda engine: engine.inputs.settle({"images": images}, None))
+    assert caught.value.field == "parameters.images.1"
+    assert asked == images[:2]
 
 
 def test_nothing_is_fetched_for_a_request_that_is_wrong(sqlite_app: App) -> None:

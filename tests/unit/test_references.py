@@ -1,11 +1,14 @@
 """How callers say which picture they mean."""
 
 import base64
-from urllib.parse import quote
+import contextlib
+import tracemalloc
+from urllib.parse import quote, unquote_to_bytes
 
 import pytest
 
 from darkroom.engine import references
+from darkroom.engine.references import MOST_ESCAPES, SLICE
 from darkroom.errors import InvalidRequest
 
 CONTENT = bytes(range(256)) + b"\xfb\xef\xff"
@@ -36,6 +39,33 @@ def test_a_data_uri_is_read_however_it_is_written(uri: str) -> None:
 def test_one_that_is_wrong_is_refused_with_its_field(uri: str) -> None:
     with pytest.raises(InvalidRequest) as caught:
         references.inline(uri, field="parameters.image")
+    assert caught.value.field == "parameters.image"
+
+
+@pytest.mark.parametrize("text", ["%", "%41", "%4", "%%41", "a%C3%a9%zz", "é%41%", "%=3D"])
+@pytest.mark.parametrize("before", range(4))
+def test_what_is_percent_encoded_is_read_in_slices_as_if_it_were_one(text: str, before: int) -> None:
+    data = "x" * before + text * (3 * SLICE // len(text))
+    assert references.inline(f"data:,{data}", field="image") == unquote_to_bytes(data)
+
+
+@pytest.mark.parametrize("text", ["%", "%41"])
+@pytest.mark.parametrize("head", ["data:", "data:;base64"])
+def test_reading_what_is_percent_encoded_takes_little_memory(text: str, head: str) -> None:
+    uri = f"{head},{text * 400_000}"
+    tracemalloc.start()
+    try:
+        with contextlib.suppress(InvalidRequest):
+            references.inline(uri, field="image")
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("head", ["data:image/png", "data:image/png;base64"])
+def test_too_much_that_is_percent_encoded_is_refused_with_its_field(head: str) -> None:
+    with pytest.raises(InvalidRequest, match="send it as base64") as caught:
+        references.inline(f"{head},{'%' * (MOST_ESCAPES + 1)}", field="parameters.image")
     assert caught.value.field == "parameters.image"
 
 

@@ -1,17 +1,23 @@
 """What every request passes before it reaches a route."""
 
+import asyncio
 import math
 from collections.abc import Callable, Iterable, Sequence
+from http import HTTPStatus
+from typing import Final
 
 from starlette.datastructures import Headers
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from darkroom.api.problems import refuse
+from darkroom.api.problems import FieldProblem, Problem, refuse, say
 from darkroom.errors import Forbidden, PayloadTooLarge
 
 MARKS = (b",", b"{", b"[")
 """What stands before or between the values of JSON."""
 MOST_MARKS = 100_000
+BODY_WITHIN: Final = 300.0
+"""Seconds for a body to come, whole: what came of it is held meanwhile. 32 MB take 256 at 1 Mbit/s."""
 BINARY = ("multipart/", "image/", "application/octet-stream")
 
 
@@ -20,6 +26,7 @@ class BodyLimit:
 
     At `paths`, and below those that end in a slash, `with_pictures` bytes may come. What is larger for its pictures
     holds few values: JSON of as many would take seconds to read, in which nothing else is done here.
+    What has not come after `BODY_WITHIN` seconds is answered with 408.
     """
 
     def __init__(self, app: ASGIApp, *, most: int, with_pictures: int, paths: Sequence[str]) -> None:
@@ -37,18 +44,22 @@ class BodyLimit:
         declared = headers.get("content-length", "0")
         size = int(declared) if declared.isdecimal() else 0
         if size > most:
-            await self._refuse(scope, receive, send, _too_large(most))
+            await _too_large(scope, most)(scope, receive, send)
         elif "transfer-encoding" in headers or size > self._most:
             is_binary = headers.get("content-type", "").lower().startswith(BINARY)
-            await self._count(scope, receive, send, most, math.inf if is_binary else MOST_MARKS)
+            counted = self._counted(scope, receive, most, math.inf if is_binary else MOST_MARKS)
+            await self._run(scope, _timely(scope, counted), send)
+        elif size:
+            await self._run(scope, _timely(scope, receive), send)
         else:
             await self._app(scope, receive, send)
 
     def _most_for(self, path: str) -> int:
         return self._with_pictures if path in self._paths or path.startswith(self._below) else self._most
 
-    async def _count(self, scope: Scope, receive: Receive, send: Send, most: int, most_marks: float) -> None:
-        seen, marks, started = 0, 0, False
+    def _counted(self, scope: Scope, receive: Receive, most: int, most_marks: float) -> Receive:
+        """`receive`, which raises `_Refused` once too much has come."""
+        seen, marks = 0, 0
 
         async def counted() -> Message:
             nonlocal seen, marks
@@ -57,10 +68,17 @@ class BodyLimit:
             seen += len(body)
             marks += sum(map(body.count, MARKS))
             if seen > most:
-                raise _TooMuch(_too_large(most))
+                raise _Refused(_too_large(scope, most))
             if seen > self._most and marks > most_marks:
-                raise _TooMuch(f"a body of over {self._most} bytes may have at most {MOST_MARKS} values")
+                what = f"a body of over {self._most} bytes may have at most {MOST_MARKS} values"
+                raise _Refused(_closing(refuse(scope, PayloadTooLarge(what, field="body"))))
             return message
+
+        return counted
+
+    async def _run(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer with what `receive` refuses, unless an answer is on its way."""
+        started = False
 
         async def noted(message: Message) -> None:
             nonlocal started
@@ -68,24 +86,58 @@ class BodyLimit:
             await send(message)
 
         try:
-            await self._app(scope, counted, noted)
-        except _TooMuch as error:
+            await self._app(scope, receive, noted)
+        except _Refused as refused:
             if not started:
-                await self._refuse(scope, receive, send, str(error))
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send, message: str) -> None:
-        error = PayloadTooLarge(message, field="body")
-        response = refuse(scope, error)
-        response.headers["Connection"] = "close"
-        await response(scope, receive, send)
+                await refused.response(scope, receive, send)
 
 
-def _too_large(most: int) -> str:
-    return f"the body may have at most {most} bytes"
+def _timely(scope: Scope, receive: Receive) -> Receive:
+    """`receive`, which raises `_Refused` when the body is not there in time; what follows the body may take long."""
+    deadline, is_whole = asyncio.get_running_loop().time() + BODY_WITHIN, False
+
+    async def timely() -> Message:
+        nonlocal is_whole
+        try:
+            async with asyncio.timeout_at(None if is_whole else deadline):
+                message = await receive()
+        except TimeoutError as error:
+            raise _Refused(_too_late(scope)) from error
+        is_whole = not message.get("more_body", False)
+        return message
+
+    return timely
 
 
-class _TooMuch(BaseException):
+def _too_large(scope: Scope, most: int) -> Response:
+    error = PayloadTooLarge(f"the body may have at most {most} bytes", field="body")
+    return _closing(refuse(scope, error))
+
+
+def _too_late(scope: Scope) -> Response:
+    status, detail = HTTPStatus.REQUEST_TIMEOUT, f"the body did not come within {BODY_WITHIN:g} s"
+    problem = Problem(
+        title=status.phrase,
+        status=status,
+        detail=detail,
+        code="request_timeout",
+        errors=[FieldProblem(field="body", message=detail)],
+    )
+    return _closing(say(scope, problem))
+
+
+def _closing(response: Response) -> Response:
+    """`response`, after which the connection is closed: more of the body would come on it."""
+    response.headers["Connection"] = "close"
+    return response
+
+
+class _Refused(BaseException):
     """Passes through the framework's `except Exception` on its way out."""
+
+    def __init__(self, response: Response) -> None:
+        super().__init__()
+        self.response = response
 
 
 class SafetyHeaders:

@@ -38,6 +38,8 @@ _BY_CONTENT: Final = 0xFF
 """First byte of ids that come from the content: above all ids that come from the time until the year 10,000."""
 _VERSION, _VERSION_BITS = 0x8 << 76 | 0b10 << 62, 0xF << 76 | 0b11 << 62
 _UPLOADED = UUID(bytes=bytes([_BY_CONTENT]) + bytes(15))
+WITHIN: Final = 60.0
+"""Seconds for the pictures of a request to come from where they are, all together."""
 LONGEST_NAME = 255
 CHUNK = 100
 
@@ -125,9 +127,10 @@ class Inputs:
         given = dict(references.references(parameters))
         ids = {name: known for name, text in given.items() if (known := references.as_id(text)) is not None}
         await self._check(ids, owner)
+        deadline = asyncio.get_running_loop().time() + WITHIN
         for name, text in given.items():
             if name not in ids:
-                ids[name] = await self._taken(text, owner, field=f"parameters.{name}")
+                ids[name] = await self._taken(text, owner, field=f"parameters.{name}", deadline=deadline)
         return references.replaced(parameters, {name: str(known) for name, known in ids.items()})
 
     async def loaded(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
@@ -158,24 +161,28 @@ class Inputs:
             if wanted not in found or found[wanted].owner != owner:
                 raise InvalidRequest(f"there is no file {wanted}; upload it again", field=f"parameters.{name}")
 
-    async def _taken(self, text: str, owner: str | None, *, field: str) -> UUID:
+    async def _taken(self, text: str, owner: str | None, *, field: str, deadline: float) -> UUID:
         try:
-            content = await self._bytes(text, field=field)
+            content = await self._bytes(text, field=field, deadline=deadline)
             return await self._keep_once(content, owner)
         except PayloadTooLarge as error:
             raise PayloadTooLarge(error.message, field=field) from error
         except InvalidRequest as error:
             raise InvalidRequest(error.message, field=field) from error
 
-    async def _bytes(self, text: str, *, field: str) -> bytes:
+    async def _bytes(self, text: str, *, field: str, deadline: float) -> bytes:
         if references.is_inline(text):
             return await asyncio.to_thread(references.inline, text, field=field)
         if not references.is_url(text):
             raise InvalidRequest(f"this is no picture; {RIGHT}", field=field)
         try:
-            return await self._fetch(text)
+            async with asyncio.timeout_at(deadline):
+                return await self._fetch(text)
         except (InvalidRequest, Unavailable):
             raise
+        except TimeoutError as error:
+            late = f"the pictures of this request did not come within {WITHIN:g} s altogether; upload them first"
+            raise InvalidRequest(late, field=field) from error
         except DarkroomError as error:
             raise InvalidRequest(error.message, field=field) from error
 

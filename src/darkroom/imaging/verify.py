@@ -38,8 +38,8 @@ def verify(content: bytes, limits: Limits) -> Decoded:
     """Decode `content` whole. Blocks; Pillow releases the GIL while it decodes.
 
     Raises `InvalidOutput`, saying what came instead, unless it is a PNG, JPEG or WebP that is
-    complete and decodes; `OutputTooLarge`, before anything of that size is allocated, if it is
-    beyond `limits`.
+    complete, has no more parts than real ones have, and decodes; `OutputTooLarge`, before anything
+    of that size is allocated, if it is beyond `limits`.
     """
     if len(content) > limits.max_bytes:
         raise OutputTooLarge(f"{SUBJECT} {len(content):,} bytes; the limit is {limits.max_bytes:,}")
@@ -52,6 +52,8 @@ def verify(content: bytes, limits: Limits) -> Decoded:
 
 def _check_header(content: bytes, image_format: Format, limits: Limits) -> None:
     container = CONTAINERS[image_format]
+    if container.has_too_many_parts(content):
+        raise _refused(f"a {image_format.label} of far too many parts")
     size = container.size(content)
     if size is not None:
         _check_size(size, limits)

@@ -95,10 +95,19 @@ def with_text_bomb(kind: bytes, data: bytes, *, after_pixels: bool = False, time
     return content[:at] + chunk(kind, data) * times + content[at:]
 
 
-def exif(orientation: int) -> bytes:
+def with_chunks(*chunks: tuple[bytes, bytes], times: int) -> bytes:
+    """A WebP of one frame, and `chunks` so often."""
+    frame = encoded(image(), "WEBP")
+    return riff(vp8x(48, 32), (b"VP8 ", frame[20:]), *chunks * times)
+
+
+def exif(orientation: int, *, rationals: int = 0) -> bytes:
+    """EXIF that says how to turn the picture, and holds so many rational numbers besides."""
     tags = Image.Exif()
     tags[0x0112] = orientation
     tags[0x010E] = "from the backend"
+    if rationals:
+        tags[0x013E] = (0.5,) * rationals
     return tags.tobytes()
 
 

@@ -10,11 +10,19 @@ from PIL import Image
 import pictures
 from darkroom.errors import InvalidRequest, PayloadTooLarge, UnsupportedPicture
 from darkroom.imaging import Intake, Limits, Taken
+from darkroom.imaging.encode import MOST_EXIF
 
 
 @pytest.fixture
 def intake() -> Iterator[Intake]:
     opened = Intake(limits=Limits(max_bytes=200_000, max_pixels=100_000), threads=1)
+    yield opened
+    asyncio.run(opened.aclose())
+
+
+@pytest.fixture
+def roomy() -> Iterator[Intake]:
+    opened = Intake(limits=Limits(), threads=1)
     yield opened
     asyncio.run(opened.aclose())
 
@@ -60,6 +68,34 @@ def test_a_picture_is_set_upright_and_says_nothing_of_where_it_was_taken(
     assert not opened.getexif()
     assert b"Exif" not in kept.content
     assert b"a camera" not in kept.content
+
+
+@pytest.mark.filterwarnings("ignore:Tag data larger than file")
+@pytest.mark.parametrize("name", ["PNG", "WEBP"])
+def test_of_long_exif_only_the_beginning_is_read(roomy: Intake, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = pictures.encoded(pictures.image(), name, exif=pictures.exif(6, rationals=100_000), lossless=True)
+    read: list[int] = []
+    load = Image.Exif.load
+
+    def noted(exif: Image.Exif, data: bytes) -> None:
+        read.append(len(data))
+        load(exif, data)
+
+    monkeypatch.setattr(Image.Exif, "load", noted)
+    kept = taken(roomy, given)
+
+    assert (kept.width, kept.height) == (32, 48)
+    assert 0 < max(read) <= MOST_EXIF < 800_000
+
+
+def test_long_exif_in_a_text_is_not_read(roomy: Intake, monkeypatch: pytest.MonkeyPatch) -> None:
+    exif = pictures.exif(6, rationals=100_000)
+    text = f"\nexif\n{len(exif)}\n{exif.hex()}\n"
+    given = pictures.encoded(pictures.image(), "PNG", pnginfo=pictures.png_text(**{"Raw profile type exif": text}))
+    read: list[int] = []
+    monkeypatch.setattr(Image.Exif, "load", lambda _, data: read.append(len(data)))
+
+    assert (taken(roomy, given).width, read) == (48, [])
 
 
 def test_texts_comments_and_profiles_are_dropped(intake: Intake) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 import pictures
 from darkroom.errors import InvalidOutput, OutputTooLarge
@@ -140,6 +141,64 @@ def test_many_texts_that_unpack_to_too_much_together_are_refused() -> None:
     data = b"Comment\0\0" + zlib.compress(bytes(1_000_000))
     with pytest.raises(OutputTooLarge, match="far too much text or profile"):
         verify(pictures.with_text_bomb(b"zTXt", data, times=80), LIMITS)
+
+
+JPEG = SMALL["JPEG"]
+SCAN = JPEG[JPEG.index(b"\xff\xda") : -2]
+HEADS = JPEG.index(b"\xff\xda")
+EXIF = b"\xff\xe1\x00\x0aExif\0\0\0\0"
+LONG_WINDED = {
+    "JPEG of fill bytes": JPEG[:2] + b"\xff" * 5_000_000 + JPEG[2:],
+    "JPEG of fill bytes in its scan": JPEG[:-2] + b"\xff" * 5_000_000 + JPEG[-2:],
+    "JPEG of junk": JPEG[:HEADS] + bytes(5_000_000) + JPEG[HEADS:],
+    "JPEG of junk at the end": JPEG[:HEADS] + bytes(5_000_000) + JPEG[-2:],
+    "JPEG of comments": JPEG[:2] + b"\xff\xfe\x00\x02" * 100_000 + JPEG[2:],
+    "JPEG of comments without a length": JPEG[:2] + b"\xff\xfe\x00\x00" * 100_000 + JPEG[2:],
+    "JPEG of restarts": JPEG[:HEADS] + b"\xff\xd0" * 100_000 + JPEG[HEADS:],
+    "JPEG of ends": JPEG[:HEADS] + b"\xff\xd9" * 100_000 + JPEG[HEADS:],
+    "JPEG of scans": JPEG[:-2] + SCAN * 100 + JPEG[-2:],
+    "JPEG of scans behind a marker that is none": JPEG[:-2] + b"\xff\x02" + SCAN * 100 + JPEG[-2:],
+    "JPEG of EXIF": JPEG[:2] + EXIF * 20 + JPEG[2:],
+    "PNG of nothing": pictures.with_text_bomb(b"puNK", b"", times=150_000),
+    "PNG of nothing after the pixels": pictures.with_text_bomb(b"puNK", b"", times=150_000, after_pixels=True),
+    "PNG of texts": pictures.with_text_bomb(b"tEXt", b"a\0b", times=150_000),
+    "WebP of nothing": pictures.with_chunks((b"puNK", b""), times=150_000),
+}
+
+
+@pytest.mark.parametrize(("name", "content"), LONG_WINDED.items(), ids=LONG_WINDED)
+def test_what_has_far_too_many_parts_is_refused_before_it_is_opened(
+    name: str, content: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[object] = []
+    monkeypatch.setattr(Image, "open", opened.append)
+    with pytest.raises(InvalidOutput, match=f"a {name.partition(' ')[0]} of far too many parts"):
+        verify(content, LIMITS)
+    assert opened == []
+
+
+ELABORATE = {
+    "JPEG of segments": JPEG[:2] + b"\xff\xed\x00\x04ab" * 2_000 + JPEG[2:],
+    "JPEG with fill bytes": JPEG[:2] + b"\xff" * 3 + JPEG[2:HEADS] + b"\xff" * 1_000 + JPEG[HEADS:],
+    "JPEG with EXIF in two segments": JPEG[:2] + EXIF * 2 + JPEG[2:],
+    "JPEG with much behind it": JPEG + SCAN * 1_000 + b"\xff" * 100_000,
+    "PNG of chunks": pictures.with_text_bomb(b"puNK", b"", times=20_000),
+    "PNG with much behind it": SMALL["PNG"] + pictures.chunk(b"puNK", b"") * 150_000,
+    "WebP of chunks": pictures.with_chunks((b"puNK", b""), times=20_000),
+}
+
+
+@pytest.mark.parametrize("content", ELABORATE.values(), ids=ELABORATE)
+def test_a_picture_of_many_parts_is_one(content: bytes) -> None:
+    assert verify(content, LIMITS).image.size == (48, 32)
+
+
+def test_a_scan_as_large_as_a_photo_holds_no_parts() -> None:
+    noise = Image.effect_noise((1500, 1500), 90)
+    for options in ({}, {"progressive": True}, {"restart_marker_rows": 1}):
+        content = pictures.encoded(noise, "JPEG", quality=100, **options)
+        assert len(content) > 2_000_000
+        assert verify(content, LIMITS).image.size == (1500, 1500)
 
 
 @given(st.binary(max_size=300), st.sampled_from([b"", *(content[:20] for content in SMALL.values())]))

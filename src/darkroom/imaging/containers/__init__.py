@@ -11,6 +11,10 @@ from darkroom.imaging.formats import Format
 class Container(Protocol):
     """What each module of this package can do with bytes that start with its format's magic."""
 
+    def has_too_many_parts(self, content: bytes) -> bool:
+        """Whether walking it part by part, as decoders do, would take long: no real picture has so many. Quick."""
+        ...
+
     def size(self, content: bytes) -> tuple[int, int] | None:
         """Width and height in pixels as the header declares them; None where it declares nothing."""
         ...

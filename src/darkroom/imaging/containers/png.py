@@ -3,12 +3,20 @@
 import struct
 import zlib
 from collections.abc import Iterator
+from itertools import islice, takewhile
 
 from darkroom.imaging.description import SOFTWARE, Description, from_fields
 
 _SIGNATURE = 8
 _AFTER_IHDR = _SIGNATURE + 25
 _NO_COMPRESSION_NO_LANGUAGE = b"\0\0\0\0\0"
+MOST_CHUNKS = 100_000
+
+
+def has_too_many_parts(content: bytes) -> bool:
+    """Whether more than `MOST_CHUNKS` chunks come before IEND."""
+    before_end = takewhile(lambda chunk: chunk[0] != b"IEND", _chunks(content))
+    return any(islice(before_end, MOST_CHUNKS, None))
 
 
 def size(content: bytes) -> tuple[int, int] | None:

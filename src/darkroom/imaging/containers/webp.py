@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterable, Iterator
+from itertools import islice
 
 from darkroom.imaging.containers import xmp
 from darkroom.imaging.description import Description
@@ -9,8 +10,14 @@ from darkroom.imaging.description import Description
 _HEADER = 12
 _HAS_ALPHA, _HAS_XMP = 0x10, 0x04
 _ROOM = 1 << 30
+MOST_CHUNKS = 100_000
 
 _Chunk = tuple[bytes, bytes]
+
+
+def has_too_many_parts(content: bytes) -> bool:
+    """Whether there are more than `MOST_CHUNKS` chunks: an animation has one for each frame."""
+    return any(islice(_chunks(content), MOST_CHUNKS, None))
 
 
 def size(content: bytes) -> tuple[int, int] | None:
