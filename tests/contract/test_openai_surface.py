@@ -474,6 +474,17 @@ def test_what_openai_would_refuse_is_refused_here(
     assert fake.created == []
 
 
+def test_an_edit_passes_through_what_is_for_a_backend(through: tuple[OpenAI, OpenAIFake]) -> None:
+    client, fake = through
+    more = {"provider_options": {"itself": {"user": "a painter"}}}
+    client.images.edit(model="gpt-image-1.5", prompt="a pier", image=drawing(), extra_body=more)
+    (made,) = fake.created
+    assert made.body["user"] == "a painter"
+    with pytest.raises(openai.BadRequestError) as refused:
+        client.images.edit(model="gpt-image-1.5", prompt="a pier", image=drawing(), extra_body={"n": [1, 2]})
+    assert refused.value.param == "n"
+
+
 def test_an_edit_with_a_mask_reaches_the_model(through: tuple[OpenAI, OpenAIFake]) -> None:
     client, fake = through
     mask = drawing("#12345678", "RGBA")

@@ -1,8 +1,10 @@
 """Edits and variations come as multipart forms: texts, and pictures that say nothing of what they are."""
 
 import base64
-from collections.abc import Iterable, Mapping
-from typing import Final
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 from fastapi import Request
 from starlette.datastructures import FormData, UploadFile
@@ -16,6 +18,10 @@ MOST_PICTURES: Final = 20
 PICTURES: Final = ("image", "image[]", "mask", "markup")
 A_VARIATION: Final = "another version of the same picture"
 """The prompt of a variation, which comes without one."""
+
+_NAME: Final = re.compile(r"[^\[\]]+|(?<=\[)(?=\])")
+_FOLDED: Final = re.compile(r"[^\[\]]+(\[[^\[\]]*\]){1,8}")
+_PLAIN: Final = re.compile(r"true|false|null|-?(0|[1-9][0-9]{0,15})(\.[0-9]{1,15})?")
 
 _MAGIC: Final[Mapping[bytes, str]] = {
     b"\x89PNG\r\n\x1a\n": "image/png",
@@ -36,8 +42,8 @@ async def read(request: Request, *, prompt: str | None = None, lenient: bool) ->
     `lenient`: a blank picture stands for bytes that are none. Raises `RequestValidationError`, `InvalidRequest`.
     """
     async with request.form(max_fields=MOST_FIELDS, max_files=MOST_PICTURES) as form:
-        fields = {name: value for name, value in form.items() if isinstance(value, str) and name not in PICTURES}
-        wish = of_form(({"prompt": prompt} if prompt else {}) | fields)
+        fields = [(name, text) for name, text in form.multi_items() if isinstance(text, str) and name not in PICTURES]
+        wish = of_form(({"prompt": prompt} if prompt else {}) | unfolded(fields))
         images = [await _picture(part, lenient=lenient) for part in _parts(form, "image", "image[]")]
         others = {
             name: await _picture(part, lenient=lenient)
@@ -47,6 +53,37 @@ async def read(request: Request, *, prompt: str | None = None, lenient: bool) ->
     if not images:
         raise InvalidRequest("is required, as a part of multipart/form-data", field="image")
     return wish, Pictures(images, others)
+
+
+def unfolded(fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The objects and lists that these clients fold into the names of fields: `a[b][c]` and `a[]`."""
+    whole: dict[str, Any] = {}
+    for name, text in fields:
+        first, *inner = _NAME.findall(name) if _FOLDED.fullmatch(name) else [name]
+        if inner == [""]:
+            several = whole.setdefault(first, [])
+            if isinstance(several, list):
+                several.append(text)
+        elif inner and "" not in inner:
+            _put(whole, [first, *inner], _plain(text))
+        else:
+            whole[name] = text
+    return whole
+
+
+def _put(whole: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    *levels, last = path
+    for level in levels:
+        below = whole.setdefault(level, {})
+        if not isinstance(below, dict):
+            return
+        whole = below
+    whole[last] = value
+
+
+def _plain(text: str) -> Any:
+    """What a text within an object stands for: forms do not tell a number from its digits."""
+    return json.loads(text) if _PLAIN.fullmatch(text) else text
 
 
 def _parts(form: FormData, *names: str) -> Iterable[UploadFile | str]:

@@ -14,6 +14,7 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.get("/openai/v1/models")
+@router.get("/openai/v1/models/")
 async def list_models(engine: EngineDep) -> Response:
     """List the models that can be used."""
     return JSONResponse(

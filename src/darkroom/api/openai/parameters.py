@@ -69,11 +69,7 @@ def parameters_of(wish: ImagesRequest, pictures: Pictures, model: Model, *, leni
 
 def _more(fields: Mapping[str, Any], takes: Mapping[str, Any]) -> dict[str, Any]:
     """What OpenAI does not know, for the model to take or to refuse; texts of a form as what they stand for."""
-    return {
-        name: _plain(value, takes.get(name, {}))
-        for name, value in fields.items()
-        if name.partition("[")[0] not in OF_OTHER_FORMATS
-    }
+    return {name: _plain(value, takes.get(name, {})) for name, value in fields.items() if name not in OF_OTHER_FORMATS}
 
 
 def _plain(value: Any, rule: Mapping[str, Any]) -> Any:

@@ -58,8 +58,8 @@ class ImagesRequest(BaseModel):
         return {"user": user} if user else {}
 
 
-def of_form(fields: Mapping[str, str]) -> ImagesRequest:
-    """The request that the texts of a form make. Raises `RequestValidationError`."""
+def of_form(fields: Mapping[str, Any]) -> ImagesRequest:
+    """The request that the fields of a form make. Raises `RequestValidationError`."""
     try:
         return ImagesRequest.model_validate(fields)
     except ValidationError as error:
