@@ -33,9 +33,10 @@ from fal_client import (
 from httpx_sse import SSEError, connect_sse
 from PIL import Image
 
-from darkroom.api.fal import making
 from darkroom.media.model import Webhook
 from services.app import App, OverTls, RunApp
+from services.backends.base import Fake
+from services.backends.fal import FalFake
 from services.databases import migrate
 from services.scraped import scrape
 from services.server import eventually
@@ -206,6 +207,40 @@ def test_what_applications_write_for_other_apps_is_understood(fal: SyncClient, s
     }  # fmt: skip
 
 
+def test_what_the_app_at_fal_takes_beyond_ours_reaches_it(run_app: RunApp, sqlite_url: str) -> None:
+    app_id = "fal-ai/flux/schnell"
+    given = {
+        "enable_safety_checker": False,
+        "loras": [{"path": "https://example.org/a"}],
+        "enable_prompt_expansion": True,
+    }
+    with FalFake().running() as hosted:
+        account = {"url": hosted.url, "key": Fake.key, "options": {"catalogue": f"{hosted.url}/v1", "poll": 0.01}}
+        models = {"flux": {"routes": [{"provider": "fal", "model": app_id}]}}
+        with (
+            run_app(database_url=sqlite_url, accounts={"fal": account}, models=models) as app,
+            client_at(app) as fal,
+        ):
+            assert len(fal.run(app_id, {**WISH, **given, "sync_mode": True})["images"]) == 1
+            sent = hosted.created[-1].body
+            assert {name: sent.get(name) for name in given} == given
+            assert "sync_mode" not in sent
+            with pytest.raises(FalClientHTTPError, match="resolution"):
+                fal.run(app_id, {**WISH, "resolution": "4K"})
+
+
+@pytest.mark.parametrize(
+    ("given", "size"),
+    [
+        ({"aspect_ratio": "auto"}, (16, 16)),
+        ({"image_size": "square", "aspect_ratio": "16:9"}, (512, 512)),
+        ({"image_size": "auto", "aspect_ratio": "16:9"}, (1360, 768)),
+    ],
+)
+def test_of_a_size_and_a_shape_the_size_counts(fal: SyncClient, given: dict[str, Any], size: tuple[int, int]) -> None:
+    assert sizes_of(fal.run(DUMMY, {**WISH, **given})) == [size]
+
+
 @pytest.mark.parametrize("path", ["", "/", "//"])
 def test_a_path_may_be_nothing_but_a_slash(fal: SyncClient, path: str) -> None:
     assert sizes_of(fal.run(SKETCH, SMALL, path=path)) == [(64, 48)]
@@ -251,13 +286,53 @@ def test_a_service_that_stops_says_where_the_request_goes_on(run_app: RunApp, sq
         assert raised.value.status_code == 503
 
 
-def test_one_who_has_left_is_not_waited_for(fal: SyncClient, service: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(making, "LOOK_UP", 0.05)
+def test_one_who_has_left_is_not_waited_for(fal: SyncClient, service: App) -> None:
     waiting = scrape(service.url).value("darkroom_watchers")
     with pytest.raises(httpx.ReadTimeout):
         fal.run(DUMMY, {**WISH, "delay": 1.5}, timeout=0.2, start_timeout=60)
     eventually(lambda: scrape(service.url).value("darkroom_watchers") == waiting)
     eventually(lambda: [each["status"] for each in media(service)] == ["COMPLETED"])
+
+
+def test_a_run_that_loses_patience_over_and_over_is_one_media(run_app: RunApp, database_url: str) -> None:
+    with run_app(database_url=database_url) as app, client_at(app) as fal:
+        assert sizes_of(fal.run(DUMMY, {**WISH, "delay": 2}, timeout=0.5)) == [(16, 16)]
+        assert len(media(app)) == 1
+        fal.run(DUMMY, {**WISH, "delay": 2})  # nobody left this time: another picture
+        assert len(media(app)) == 2
+
+
+def test_what_one_left_is_one_others_only(run_app: RunApp, database_url: str) -> None:
+    with run_app(database_url=database_url) as app, ThreadPoolExecutor(2) as pool:
+        wish = {**WISH, "delay": 1.5}
+        assert_left(app, wish)
+        answers = list(pool.map(lambda _: ask(app, wish), range(2)))
+        ids = {answer.headers["x-fal-request-id"] for answer in answers}
+        assert len(ids) == len(media(app)) == 2
+
+
+def test_other_arguments_and_keys_are_other_pictures(run_app: RunApp, sqlite_url: str) -> None:
+    with run_app(database_url=sqlite_url) as app:
+        wish = {**WISH, "delay": 1}
+        assert_left(app, wish)
+        ask(app, {**wish, "seed": 2})
+        ask(app, wish, **{"Idempotency-Key": "one"})
+        assert len(media(app)) == 3
+
+
+def ask(app: App, wish: dict[str, Any], *, timeout: float = 20, **headers: str) -> httpx.Response:
+    """Run it once, by hand."""
+    return httpx.post(f"{app.url}/fal/run/{DUMMY}", json=wish, headers=headers, timeout=timeout)
+
+
+def assert_left(app: App, wish: dict[str, Any]) -> None:
+    """Run it, and leave before it is made."""
+    waiting = scrape(app.url).value("darkroom_watchers")
+    with pytest.raises(httpx.ReadTimeout):
+        ask(app, wish, timeout=0.2)
+    eventually(lambda: scrape(app.url).value("darkroom_watchers") == waiting)
+    [left] = media(app)
+    assert left["status"] in ("IN_QUEUE", "PROCESSING")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,10 @@ from replicate.stream import ServerSentEvent
 
 from darkroom.api.replicate import predictions
 from services.app import App, OverTls, RunApp
+from services.backends.base import Fake
+from services.backends.fal import FalFake
+from services.backends.replicate import SCHNELL, SDXL, SDXL_VERSION, ReplicateFake
+from services.routes import nowhere
 from services.server import eventually
 from services.targets import HERE, Target
 
@@ -61,6 +65,25 @@ async def aside(service: App) -> AsyncIterator[Client]:
     client = client_of(service)
     yield client
     await client._async_client.aclose()
+
+
+@pytest.fixture
+def hosted() -> Iterator[ReplicateFake]:
+    """What models that are at Replicate are served by."""
+    with ReplicateFake().running() as fake:
+        yield fake
+
+
+VERSION = f"{SDXL}:{SDXL_VERSION}"
+AT_REPLICATE = {"routes": [{"provider": "replicate", "model": SCHNELL}]}
+PINNED = {"routes": [{"provider": "replicate", "model": VERSION}]}
+
+
+def serving(fake: ReplicateFake | str, **models: Any) -> dict[str, Any]:
+    """Settings of a service whose models are at Replicate."""
+    url = fake if isinstance(fake, str) else fake.api
+    account = {"url": url, "key": Fake.key, "options": {"poll": 0.01}}
+    return {"accounts": {"replicate": account}, "models": models, "starter_models": False}
 
 
 def size_of(content: bytes) -> tuple[int, int]:
@@ -151,6 +174,75 @@ def test_what_applications_write_for_other_models_is_understood(replicate: Clien
     assert {name: made.input[name] for name in ("n", "steps", "output_format")} == {
         "n": 2, "steps": 3, "output_format": "jpeg",
     }  # fmt: skip
+
+
+# What the hosted model itself takes
+
+
+def test_what_the_model_at_replicate_takes_beyond_ours_reaches_it(
+    run_app: RunApp, sqlite_url: str, hosted: ReplicateFake
+) -> None:
+    wishes: list[tuple[str, dict[str, Any]]] = [
+        (SCHNELL, {"output_quality": 90, "go_fast": False, "disable_safety_checker": True}),
+        (SCHNELL, {"go_fast": True, "num_inference_steps": 2, "num_outputs": 2, "output_format": "jpg"}),
+        (VERSION, {"scheduler": "PNDM", "refine": "no_refiner", "apply_watermark": False}),
+    ]
+    with (
+        run_app(database_url=sqlite_url, **serving(hosted, flux=AT_REPLICATE, sdxl=PINNED)) as app,
+        client_at(app) as client,
+    ):
+        for ref, given in wishes:
+            client.run(ref, input={**WISH, **given})
+            sent = hosted.created[-1].body["input"]
+            assert {name: sent.get(name) for name in given} == given
+
+
+def test_what_is_passed_through_is_shown_and_told_apart(
+    run_app: RunApp, sqlite_url: str, hosted: ReplicateFake
+) -> None:
+    with run_app(database_url=sqlite_url, working=False, **serving(hosted, flux=AT_REPLICATE)) as app:
+        statuses = []
+        for fast in (True, True, False):
+            body, headers = {"version": SCHNELL, "input": {**WISH, "go_fast": fast}}, {"Idempotency-Key": "once"}
+            answer = asked(app, "POST", "/predictions", json=body, headers=headers)
+            statuses.append(answer.status_code)
+        assert statuses == [201, 201, 422]
+        made = asked(app, "GET", "/predictions").json()["results"][0]
+        assert made["input"]["provider_options"] == {"replicate": {"go_fast": True}}
+
+
+@pytest.mark.parametrize(
+    ("given", "field"),
+    [
+        ({"megapixels": "0.25"}, "megapixels"),
+        ({"num_outputs": 99}, "num_outputs"),
+        ({"n": 1, "num_outputs": 4}, "num_outputs"),
+        ({"max_images": 4}, "max_images"),
+    ],
+)
+def test_nothing_that_changes_the_price_is_passed_through(
+    run_app: RunApp, sqlite_url: str, hosted: ReplicateFake, given: dict[str, Any], field: str
+) -> None:
+    with (
+        run_app(database_url=sqlite_url, **serving(hosted, flux=AT_REPLICATE)) as app,
+        client_at(app) as client,
+        pytest.raises(ReplicateError, match=rf"- input\.{field}: "),
+    ):
+        client.run(SCHNELL, input={**WISH, **given})
+    assert hosted.created == []
+
+
+def test_a_route_elsewhere_makes_the_picture_without_it(
+    run_app: RunApp, sqlite_url: str, hosted: ReplicateFake
+) -> None:
+    with FalFake().running() as elsewhere:
+        settings = serving(hosted, flux={"routes": [*AT_REPLICATE["routes"], {"provider": "fal", "model": "a/flux"}]})
+        options = {"catalogue": f"{elsewhere.url}/v1", "poll": 0.01}
+        settings["accounts"]["fal"] = {"url": elsewhere.url, "key": Fake.key, "options": options}
+        hosted.fail("create", status=500, times=9)
+        with run_app(database_url=sqlite_url, **settings) as app, client_at(app) as client:
+            client.run(SCHNELL, input={**WISH, "go_fast": False, "aspect_ratio": "1:1"})
+        assert "go_fast" not in elsewhere.created[0].body
 
 
 def test_over_tls_outputs_are_links_that_read(over_tls: OverTls, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,6 +434,31 @@ def test_models_are_listed_and_found(replicate: Client) -> None:
     assert [deployment.id for deployment in replicate.deployments.list()] == [SKETCH, DUMMY]
 
 
+def test_the_listed_versions_are_those_of_what_the_models_take(
+    run_app: RunApp, sqlite_url: str, hosted: ReplicateFake
+) -> None:
+    with (
+        run_app(database_url=sqlite_url, working=False, **serving(hosted, flux=AT_REPLICATE, sdxl=PINNED)) as app,
+        client_at(app) as client,
+    ):
+        found = {model.name: model.latest_version for model in client.models.list()}
+        searched = [model.latest_version for model in client.models.search("sdxl")]
+        released = [deployment.current_release.version for deployment in client.deployments.list()]
+        assert searched == [found["sdxl"]]
+        assert "num_outputs" not in found["flux"].openapi_schema["components"]["schemas"]["Input"]["properties"]
+        assert "steps" in found["flux"].openapi_schema["components"]["schemas"]["Input"]["properties"]
+        for version in (found["flux"].id, found["sdxl"].id, *released[:2]):
+            assert client.predictions.create(version=version, input=WISH).status == "starting"
+
+
+def test_models_that_cannot_be_used_are_not_listed(run_app: RunApp, sqlite_url: str) -> None:
+    settings = serving(nowhere(), flux=AT_REPLICATE, other={"routes": [{"provider": "fal", "model": "a/flux"}]})
+    with run_app(database_url=sqlite_url, working=False, **settings) as app, client_at(app) as client:
+        assert [model.id for model in client.models.list()] == [SKETCH, DUMMY]
+        assert len(client.models.search("flux")) == 0
+        assert [deployment.id for deployment in client.deployments.list()] == [SKETCH, DUMMY]
+
+
 def test_a_model_answers_to_the_names_of_its_routes_at_their_backend(run_app: RunApp, sqlite_url: str) -> None:
     pinned = "8beff3369e81422112d93b89ca01426147de542cd4684c244b673b105188fe5f"
     parameters = {"n": {"as": "num_outputs", "maximum": 4, "default": 1}}
@@ -388,6 +505,12 @@ NOWHERE = str(uuid4())
         (lambda c: c.run(SKETCH, input={**WISH, "scheduler": "DDIM"}), 422, "- input.scheduler: sketch has no"),
         (lambda c: c.run(SKETCH, input={**WISH, "aspect_ratio": "wide"}), 422, "- input.aspect_ratio: must be a shape"),
         (lambda c: c.run(SKETCH, input={**WISH, "megapixels": "inf"}), 422, "- input.megapixels: must be a number"),
+        (lambda c: c.run(SKETCH, input={**WISH, "megapixels": 10**400}), 422, "- input.megapixels: must be a number"),
+        (lambda c: c.run(SKETCH, input={**WISH, "megapixels": "100"}), 422, "- input.megapixels: "),
+        (lambda c: c.run(SKETCH, input={**WISH, "aspect_ratio": "1:999"}), 422, "- input.aspect_ratio: height: "),
+        (lambda c: c.run(SKETCH, input={**WISH, "num_outputs": 99}), 422, "- input.num_outputs: "),
+        (lambda c: c.run(DUMMY, input={**WISH, "num_inference_steps": 9999}), 422, "- input.num_inference_steps: "),
+        (lambda c: c.run(SKETCH, input={**WISH, "input_image": "words"}), 422, "- input.input_image: this is no"),
         (lambda c: c.predictions.create(version="f" * 64, input=WISH), 422, "- version: there is no version 'fff"),
         (lambda c: c.predictions.create(version=f"{SKETCH}:old", input=WISH), 422, "- version: there is no version"),
         (lambda c: c.predictions.create(version="a/b/c", input=WISH), 422, "- version: must be the id of a version"),
@@ -423,6 +546,23 @@ def test_a_body_that_cannot_be_read_is_refused_in_the_same_shape(service: App, b
     assert answer.json().keys() == {"type", "title", "detail", "status", "invalid_fields"}
 
 
+def test_after_something_broke_the_connection_is_closed(service: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(predictions, "wish_of", broken)
+    with httpx.Client(timeout=30) as client:
+        for _ in range(3):
+            body = {"version": DUMMY, "input": WISH}
+            answer = client.post(f"{service.url}/replicate/v1/predictions", json=body)
+            assert (answer.status_code, answer.json()["detail"]) == (500, "something broke here")
+            assert answer.headers["Connection"] == "close"
+            assert answer.headers["X-Request-ID"]
+            assert answer.headers["X-Content-Type-Options"] == "nosniff"
+            assert answer.headers["X-Frame-Options"] == "DENY"
+            assert answer.headers["Referrer-Policy"] == "no-referrer"
+
+
 def test_a_full_queue_says_when_to_come_back(run_app: RunApp, sqlite_url: str) -> None:
     lanes = {"default": {"max_queued": 1}}
     with run_app(database_url=sqlite_url, working=False, lanes=lanes) as app, client_at(app) as client:
@@ -448,6 +588,14 @@ def test_files_are_uploaded_seen_listed_and_deleted(replicate: Client, tmp_path:
     assert replicate.files.list() == []
     with pytest.raises(ReplicateError, match="404"):
         replicate.files.get(stored.id)
+
+
+def test_a_file_says_until_when_it_is_kept(replicate: Client, service: App) -> None:
+    stored = replicate.files.create(io.BytesIO(drawing()))
+    with service.client() as native:
+        expires_at = native.get(f"/files/{stored.id}").json()["expires_at"]
+    assert expires_at
+    assert [stored.expires_at, replicate.files.list()[0].expires_at] == [expires_at] * 2
 
 
 @pytest.mark.parametrize("parts", [{}, {"content": (None, "words")}, {"other": ("a.png", drawing())}])

@@ -91,7 +91,7 @@ def test_what_a_model_cannot_do_is_left_out_only_for_tests() -> None:
 
 
 def test_texts_of_a_form_are_what_the_model_takes() -> None:
-    fields = {"prompt": "a pier", "seed": "7", "strength": "0.5", "tiled": "true", "note": "7", "svg[model]": "any"}
+    fields = {"prompt": "a pier", "seed": "7", "strength": "0.5", "tiled": "true", "note": "7", "svg": {"model": "any"}}
     takes = {"seed": WHOLE, "strength": NUMBER, "tiled": {"type": "boolean"}, "note": {"type": "string"}}
     asked = parameters_of(of_form(fields), NO_PICTURES, model(**takes), lenient=False)
     assert asked == {"seed": 7, "strength": 0.5, "tiled": True, "note": "7"}

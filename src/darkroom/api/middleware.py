@@ -10,7 +10,7 @@ from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from darkroom.api.problems import FieldProblem, Problem, refuse, say
+from darkroom.api.problems import SAFETY, FieldProblem, Problem, refuse, say
 from darkroom.errors import Forbidden, PayloadTooLarge
 
 MARKS = (b",", b"{", b"[")
@@ -155,11 +155,7 @@ class SafetyHeaders:
         await self._app(scope, receive, marked if scope["type"] == "http" else send)
 
 
-_SAFETY = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-)
+_SAFETY = tuple((name.lower().encode(), value.encode()) for name, value in SAFETY.items())
 
 
 class Farewell:

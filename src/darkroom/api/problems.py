@@ -68,6 +68,9 @@ Shape = Callable[[Problem, Headers], Response]
 
 AS_IT_IS: Headers = {}
 
+SAFETY: Headers = {"X-Content-Type-Options": "nosniff", "X-Frame-Options": "DENY", "Referrer-Policy": "no-referrer"}
+"""What every answer says: browsers neither guess at what it is, nor frame it, nor tell others of a signed link."""
+
 
 def render(problem: Problem, headers: Headers = AS_IT_IS) -> Response:
     """`problem` as RFC 9457 has it."""
@@ -187,6 +190,9 @@ def _unreadable(cause: BaseException) -> str:
 
 
 async def _unexpected(request: Request, error: Exception) -> Response:
-    """The traceback is logged; the caller learns nothing of it but the id to look for."""
+    """The traceback is logged; the caller learns nothing of it but the id to look for.
+
+    It is answered outside of all middleware, and the server closes the connection after it.
+    """
     problem = Problem(title="Internal error", status=500, detail="something broke here", code="internal_error")
-    return say(request.scope, problem, {"X-Request-ID": request_id()})
+    return say(request.scope, problem, {**SAFETY, "X-Request-ID": request_id(), "Connection": "close"})

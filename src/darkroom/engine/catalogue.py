@@ -148,11 +148,24 @@ class Route:
             del mine["output_format"]
         return mine, parameters.get("provider_options", {}).get(self.account.name, {})
 
+    def passes(self, name: str, value: Any) -> bool:
+        """Whether `name`, which is the backend's own word, reaches it as `value` if a caller passes it through."""
+        extra = {name: value}
+        return self.provider.passed(extra, self.model, self.options) == extra
+
     def error(self, parameters: Mapping[str, Any], defaults: Mapping[str, Any]) -> jsonschema_rs.ValidationError | None:
         """The first thing that is wrong with `parameters` here. None: nothing, or it is not known."""
         if self.known is None:
             return None
-        return next(iter(self.known.validator.iter_errors(dict(self.fitted(parameters, defaults)))), None)
+        mine = self._without_others(self.fitted(parameters, defaults))
+        return next(iter(self.known.validator.iter_errors(dict(mine))), None)
+
+    def _without_others(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`parameters` without what is only passed through to other routes, where nothing is to this one."""
+        options = parameters.get("provider_options")
+        if self.account.guarded or not isinstance(options, dict) or not options or self.account.name in options:
+            return parameters
+        return {name: value for name, value in parameters.items() if name != "provider_options"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,10 +291,10 @@ def _check_options(model: Model, options: object) -> None:
     """Raise `InvalidRequest` if something is to be passed through to a backend that the model does not have."""
     known = sorted({route.account.name for route in model.routes if route.account.guarded})
     for name in options if isinstance(options, dict) else ():
-        if known and name not in known:
+        if name not in known:
+            right = f"it has: {', '.join(known)}" if known else "nothing is passed through to what runs here"
             raise InvalidRequest(
-                f"{model.name} has no backend {name[:LONGEST_ECHO]!r}; it has: {', '.join(known)}",
-                field="parameters.provider_options",
+                f"{model.name} has no backend {name[:LONGEST_ECHO]!r}; {right}", field="parameters.provider_options"
             )
 
 

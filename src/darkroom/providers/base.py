@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from darkroom.media.model import Request
 
@@ -91,6 +91,8 @@ class Provider(ABC):
     """
 
     capabilities: Capabilities
+    dialect: ClassVar[str | None] = None
+    """The drop-in surface whose callers speak as its backend does; what they say beyond ours is passed through."""
 
     def problem(self) -> str | None:
         """Why it cannot be used as it is set up (a key is missing, say), and what to do; None: it can."""
@@ -109,6 +111,10 @@ class Provider(ABC):
 
     async def learn(self, model: str, options: Options = NO_OPTIONS) -> None:  # noqa: B027 - most have nothing to ask
         """Ask the backend what `model` takes; from then on `schema` says it. Raises `ProviderError`."""
+
+    def passed(self, extra: Mapping[str, Any], model: str, options: Options = NO_OPTIONS) -> Mapping[str, Any]:
+        """What of `extra`, which is in the backend's own words, reaches `model` beside our parameters."""
+        return {}
 
     @abstractmethod
     def generate(self, request: Request, *, resume: str | None) -> AsyncIterator[Event]:

@@ -169,19 +169,28 @@ def schema_of(parameters: Iterable[Parameter]) -> dict[str, Any]:
 def to_backend(parameters: Iterable[Parameter], request: Request, *, denied: Collection[str] = ()) -> dict[str, Any]:
     """What `request` asks for in the backend's names: what the caller passes through, and ours over it.
 
-    Defaults of the schema are filled in. Of what was passed through, nothing that a parameter of ours sets is taken,
-    nor what is `denied` at any level: it could make a request dearer than it was priced.
+    Defaults of the schema are filled in.
     """
     parameters = tuple(parameters)
-    ours = {each.backend for each in parameters}
-    levels = {name.partition(".")[0] for name in ours}
-    passed = _without(denied, request.extra)
-    body = {name: value for name, value in passed.items() if name not in levels and ours.isdisjoint(_paths(name))}
+    body = passed_through(parameters, request.extra, denied=denied)
     for each in parameters:
         value = request.parameters.get(each.name, each.rule.get("default"))
         if value is not None:
             body[each.backend] = _in_their_words(each, value)
     return body
+
+
+def passed_through(
+    parameters: Iterable[Parameter], extra: Mapping[str, Any], *, denied: Collection[str] = ()
+) -> dict[str, Any]:
+    """What of `extra` goes to a backend: nothing that a parameter of ours sets, nor what is `denied` at any level.
+
+    That could make a request dearer than it was priced.
+    """
+    ours = {each.backend for each in parameters}
+    levels = {name.partition(".")[0] for name in ours}
+    allowed = _without(denied, extra)
+    return {name: value for name, value in allowed.items() if name not in levels and ours.isdisjoint(_paths(name))}
 
 
 def _without(denied: Collection[str], extra: Mapping[str, Any]) -> dict[str, Any]:

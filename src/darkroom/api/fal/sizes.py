@@ -1,10 +1,8 @@
-"""Sizes as fal has them, in whatever a model takes for one."""
+"""Sizes as fal has them."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from darkroom.api.wishes import shape_of, sides
 from darkroom.errors import InvalidRequest
 
 SIZES: Final = ("image_size", "aspect_ratio")
@@ -23,23 +21,17 @@ PRESETS: Final[Mapping[str, tuple[int, int]]] = {
 AS_IT_COMES: Final = ("auto", "default")
 
 
-def size_of(name: str, value: Any, takes: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+def size_of(name: str, value: Any, takes: Mapping[str, Any]) -> dict[str, Any]:
     """The parameters for the size that `value` of `name` is. Raises `InvalidRequest`.
 
-    `takes`: the model's. One that takes none of ours for a size gets what was sent, for the engine to refuse.
+    `takes`: the model's. One that takes no size gets what was sent, for the engine to refuse.
     """
     if value in AS_IT_COMES:
         return {}
-    both = {"width", "height"} <= takes.keys()
-    if name == "aspect_ratio":
-        return _shaped(value, defaults) if both else {name: value}
+    if name == "aspect_ratio" or "size" not in takes:
+        return {name: value}
     width, height = _pixels(value)
-    if both:
-        return {"width": width, "height": height}
-    if "size" in takes:
-        return {"size": f"{width}x{height}"}
-    common = math.gcd(width, height)
-    return {"aspect_ratio": f"{width // common}:{height // common}"} if "aspect_ratio" in takes else {name: value}
+    return {"size": f"{width}x{height}"}
 
 
 def _pixels(value: Any) -> tuple[int, int]:
@@ -50,9 +42,3 @@ def _pixels(value: Any) -> tuple[int, int]:
         if type(width) is int and type(height) is int and width > 0 and height > 0:
             return width, height
     raise InvalidRequest(f"must be one of {', '.join(PRESETS)}, or a width and a height in pixels", field="image_size")
-
-
-def _shaped(value: Any, defaults: Mapping[str, Any]) -> dict[str, int]:
-    """The width and height of a shape, of about as many pixels as the model makes by itself; both are even."""
-    area = defaults.get("width", 1024) * defaults.get("height", 1024)
-    return sides(shape_of(value, field="aspect_ratio"), area)

@@ -12,12 +12,9 @@ PREFIX = "/replicate/"
 
 
 def shape(problem: Problem, headers: Headers) -> Response:
-    """`problem` as these clients read it, with the fields named as they send them."""
+    """`problem` as these clients read it."""
     detail = problem.detail
-    wrong = [
-        {"field": error.field.replace("parameters.", "input.", 1), "description": error.message}
-        for error in problem.errors
-    ]
+    wrong = [{"field": error.field, "description": error.message} for error in problem.errors]
     if wrong:
         detail = "\n".join(f"- {each['field']}: {each['description']}" for each in wrong)
     body = {

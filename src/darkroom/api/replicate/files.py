@@ -27,7 +27,7 @@ async def upload(request: Request, here: HereDep) -> Response:
         if not isinstance(content, UploadFile):
             raise InvalidRequest("must be a file, in a part of multipart/form-data", field="content")
         stored = await here.engine.inputs.keep(await content.read(), name=content.filename, metadata=metadata)
-    return JSONResponse(shown.file(stored, here.base), 201)
+    return JSONResponse(shown.file(stored, here), 201)
 
 
 def _metadata(form: FormData) -> Mapping[str, Any]:
@@ -49,13 +49,13 @@ async def list_files(here: HereDep, cursor: UUID | None = None) -> Response:
     """List uploaded pictures, newest first."""
     found = await here.engine.inputs.page(cursor=cursor, limit=A_PAGE)
     following = f"{here.api}/files?cursor={found[-1].id}" if len(found) == A_PAGE else None
-    return JSONResponse(shown.page([shown.file(stored, here.base) for stored in found], following))
+    return JSONResponse(shown.page([shown.file(stored, here) for stored in found], following))
 
 
 @router.get("/replicate/v1/files/{file_id}")
 async def get(file_id: str, here: HereDep) -> Response:
     """Show what is known of an uploaded picture."""
-    return JSONResponse(shown.file(await here.engine.inputs.get(_id(file_id)), here.base))
+    return JSONResponse(shown.file(await here.engine.inputs.get(_id(file_id)), here))
 
 
 @router.get("/replicate/v1/files/{file_id}/download")

@@ -1,11 +1,11 @@
 """From the `input` of a prediction to a prompt and parameters in our words."""
 
-import math
 from collections.abc import Mapping
 from typing import Any, Final
 
-from darkroom.api.wishes import as_many, our_name, our_value, prompt_of, says_nothing, shape_of, sides
+from darkroom.api.wishes import Wish, Words, leaves_to_model, prompt_of, shape_of, translated
 from darkroom.engine.catalogue import Model
+from darkroom.engine.sizes import sides
 from darkroom.errors import InvalidRequest
 
 ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -30,54 +30,53 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
 """What models at Replicate call what ours may take under these names."""
 
 HINTS: Final = frozenset(("output_quality", "go_fast", "disable_safety_checker", "apply_watermark", "safety_tolerance"))
-"""What applications send along that does not say what the picture shows: left out where the model has no such thing."""
+"""What applications send along that does not say what the picture shows: left out where no backend has such a thing."""
+WORDS: Final = Words("replicate", ALIASES, HINTS)
 
-_SIZES: Final = ("aspect_ratio", "megapixels")
 _AS_IT_COMES: Final = ("custom", "match_input_image")
 _MEGAPIXEL: Final = 1024 * 1024
 
 
-def prompt_and_parameters(given: Mapping[str, Any], model: Model, *, base: str) -> tuple[str, dict[str, Any]]:
+def wish_of(given: Mapping[str, Any], model: Model, *, base: str) -> Wish:
     """What `given` asks of `model`. `base`: what our own links start with. Raises `InvalidRequest`.
 
-    Names that neither the model nor these clients know are left for the engine to refuse.
+    Names that neither the model nor its backends at Replicate can take are left for the engine to refuse.
     """
     said = {name: value for name, value in given.items() if value is not None}
     prompt = prompt_of(said.pop("prompt", None), field="input.prompt")
+    sized = _taken_out(said, model)
+    parameters, names = translated(said, model, WORDS, base=base)
+    own = {ours: "megapixels" for ours in sized if ours not in parameters}
+    return Wish(prompt, {**sized, **parameters}, {**own, **names}, "input")
+
+
+def _taken_out(said: dict[str, Any], model: Model) -> dict[str, int]:
+    """The sides for the area in `said`, which loses it, and the shape with it. They are even.
+
+    What leaves the size to the model, or says the area that it makes by itself, is taken out too.
+    """
     takes = model.schema.get("properties", {})
-    parameters: dict[str, Any] = {}
-    sizes: dict[str, Any] = {}
-    for name, value in said.items():
-        if name in takes:
-            parameters[name] = value
-        elif name in _SIZES and {"width", "height"} <= takes.keys():
-            sizes[name] = value
-        elif name not in HINTS and not says_nothing(value):
-            target = our_name(name, ALIASES, takes, said)
-            parameters[target] = as_many(target, value)
-    parameters = {**_size(sizes, model), **parameters}
-    return prompt, {name: our_value(name, value, base=base) for name, value in parameters.items()}
-
-
-def _size(said: Mapping[str, Any], model: Model) -> dict[str, int]:
-    """The width and height of a shape and an area, where the model takes only these; those of a size are even."""
-    said = {name: value for name, value in said.items() if value not in _AS_IT_COMES}
-    if not said:
+    in_pixels = {"width", "height"} <= takes.keys()
+    if in_pixels and leaves_to_model("aspect_ratio", said.get("aspect_ratio"), _AS_IT_COMES, takes):
+        del said["aspect_ratio"]
+    if "megapixels" not in said or "megapixels" in takes:
         return {}
+    area = _number(said["megapixels"]) * _MEGAPIXEL
     width, height = model.defaults.get("width", 1024), model.defaults.get("height", 1024)
-    area, shape = width * height, width / height
-    if "megapixels" in said:
-        area = _number(said["megapixels"]) * _MEGAPIXEL
-    if "aspect_ratio" in said:
-        shape = shape_of(said["aspect_ratio"], field="input.aspect_ratio")
-    return sides(shape, area)
+    if area != width * height and not in_pixels:
+        return {}
+    del said["megapixels"]
+    if area == width * height:
+        return {}
+    shape = said.pop("aspect_ratio", None)
+    return sides(shape_of(shape, field="input.aspect_ratio") if shape else width / height, area)
 
 
 def _number(text: Any) -> float:
     try:
         number = float(text)
-    except (TypeError, ValueError):
-        number = math.nan
+    except (TypeError, ValueError, OverflowError):
+        number = 0.0
     if not 0 < number <= 100:
         raise InvalidRequest("must be a number such as 1 or 0.25", field="input.megapixels")
     return number

@@ -14,16 +14,18 @@ LONGEST_SEARCH = 1000
 
 @router.get("/replicate/v1/models")
 async def list_models(here: HereDep) -> Response:
-    """List the models."""
-    return JSONResponse(shown.page([shown.model(model, here.base) for model in here.engine.catalogue]))
+    """List the models that can be used."""
+    models = await names.usable_models(here.engine.catalogue)
+    return JSONResponse(shown.page([shown.model(model, here.base) for model in models]))
 
 
 @router.api_route("/replicate/v1/models", methods=["QUERY"])
 async def search(request: Request, here: HereDep) -> Response:
-    """List the models whose name or description has all the words of the body."""
+    """List the models that can be used whose name or description has all the words of the body."""
     text = (await request.body()).decode(errors="replace")[:LONGEST_SEARCH]
     words = text.strip().strip('"').lower().split()
-    found = [model for model in here.engine.catalogue if all(word in _described(model) for word in words)]
+    models = await names.usable_models(here.engine.catalogue)
+    found = [model for model in models if all(word in _described(model) for word in words)]
     return JSONResponse(shown.page([shown.model(model, here.base) for model in found]))
 
 
@@ -54,8 +56,9 @@ async def get_version(owner: str, name: str, version: str, here: HereDep) -> Res
 
 @router.get("/replicate/v1/deployments")
 async def list_deployments(here: HereDep) -> Response:
-    """List the models as deployments."""
-    results = [shown.deployment(model, names.OWNER, model.name) for model in here.engine.catalogue]
+    """List the models that can be used as deployments."""
+    models = await names.usable_models(here.engine.catalogue)
+    results = [shown.deployment(model, names.OWNER, model.name) for model in models]
     return JSONResponse(shown.page(results))
 
 

@@ -57,6 +57,12 @@ async def ready_model(catalogue: Catalogue, owner: str, name: str, version: str 
     return model
 
 
+async def usable_models(catalogue: Catalogue) -> list[Model]:
+    """The models that can be used, once it is known what each takes."""
+    models = await asyncio.gather(*(catalogue.ready(model.name) for model in catalogue))
+    return [model for model in models if model.view.usable]
+
+
 async def model_of_version(catalogue: Catalogue, version: str) -> Model:
     """The model that `id`, `owner/name:id` or `owner/name` names. Raises `UnknownModel`, `InvalidRequest`."""
     match = _VERSION.fullmatch(version)
@@ -73,7 +79,7 @@ async def model_of_version(catalogue: Catalogue, version: str) -> Model:
 async def _model_of_id(catalogue: Catalogue, version: str) -> Model:
     found = _among(catalogue, version)
     if found is None:
-        await asyncio.gather(*(catalogue.ready(model.name) for model in catalogue))
+        await usable_models(catalogue)
         found = _among(catalogue, version)
     if found is None:
         raise _no_such(version)

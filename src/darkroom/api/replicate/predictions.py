@@ -11,7 +11,7 @@ from pydantic import AwareDatetime, BaseModel, Field
 from darkroom.api.native.media import IdempotencyKey, Prefer, seconds_to_wait
 from darkroom.api.native.requests import Storable, as_utc
 from darkroom.api.replicate import names, shown, streams, telling
-from darkroom.api.replicate.inputs import prompt_and_parameters
+from darkroom.api.replicate.inputs import wish_of
 from darkroom.api.replicate.schema import EVENTS
 from darkroom.api.replicate.shown import Here, HereDep
 from darkroom.api.streams import EventStream
@@ -80,15 +80,16 @@ async def create_of_model(
 async def _create(
     request: PredictionRequest, model: Model, here: Here, idempotency_key: str | None, prefer: str | None
 ) -> Response:
-    prompt, parameters = prompt_and_parameters(request.input, model, base=here.base)
+    wish = wish_of(request.input, model, base=here.base)
     order = Order(
-        prompt=prompt,
+        prompt=wish.prompt,
         model=model.name,
-        parameters=parameters,
+        parameters=wish.parameters,
         idempotency_key=idempotency_key,
         webhook=request.told(here.base),
     )
-    accepted = await here.engine.submit(order)
+    with wish.in_the_callers_words():
+        accepted = await here.engine.submit(order)
     body = await _once_made(accepted.media, seconds_to_wait(prefer), here)
     if request.stream:
         body["urls"]["stream"] = f"{body['urls']['get']}/stream"

@@ -39,9 +39,9 @@ class Here:
         return api_of(self.base)
 
     def version(self, model: str) -> str:
-        """The version of the model of that name, if there still is one."""
+        """The version of the model of that name, if there still is one and it is known what it takes."""
         found = self.engine.catalogue.find(model)
-        return version_of(found) if found else NOT_TOLD
+        return version_of(found) if found and found.view.usable else NOT_TOLD
 
 
 async def _here(request: Request, engine: EngineDep, options: OptionsDep) -> Here:
@@ -163,8 +163,8 @@ def account() -> dict[str, str]:
     return {"type": "organization", "username": OWNER, "name": "Darkroom"}
 
 
-def file(stored: Input, base: str) -> dict[str, Any]:
-    """An uploaded file."""
+def file(stored: Input, here: Here) -> dict[str, Any]:
+    """An uploaded file. It is there for longer if someone asks for it before it expires."""
     return {
         "id": str(stored.id),
         "name": stored.name or str(stored.id),
@@ -174,8 +174,8 @@ def file(stored: Input, base: str) -> dict[str, Any]:
         "checksums": {"sha256": stored.sha256},
         "metadata": dict(stored.metadata),
         "created_at": time(stored.created_at),
-        "expires_at": None,
-        "urls": {"get": f"{api_of(base)}/files/{stored.id}"},
+        "expires_at": time(here.engine.inputs.expires_at(stored)),
+        "urls": {"get": f"{here.api}/files/{stored.id}"},
     }
 
 

@@ -33,10 +33,21 @@ from darkroom.providers.base import (
 )
 from darkroom.providers.fal.openapi import parameters_of
 from darkroom.providers.http import TIMEOUT, Backend, Headers, said
-from darkroom.providers.parameters import PRICED, Parameter, declared, nested, schema_of, seed_of, to_backend
+from darkroom.providers.parameters import (
+    PRICED,
+    Parameter,
+    declared,
+    nested,
+    passed_through,
+    schema_of,
+    seed_of,
+    to_backend,
+)
 
 URL: Final = "https://queue.fal.run"
 CATALOGUE: Final = "https://api.fal.ai/v1"
+DENIED: Final = PRICED | {"sync_mode"}
+"""What callers cannot pass through: the pictures of a request in `sync_mode` are not kept for a second look."""
 MOST: Final = 4
 """Pictures of one request, where the app does not say."""
 
@@ -58,6 +69,7 @@ class Fal(Provider):
     """
 
     capabilities = Capabilities(resumes=True, cancels=True, reports_progress=True, max_n=MOST, remote=True, paid=True)
+    dialect = "fal"
 
     def __init__(
         self,
@@ -107,6 +119,9 @@ class Fal(Provider):
             raise Transient(error.message) from error  # nothing was accepted that could go on
         self._learned[model] = parameters_of(answer, model)
 
+    def passed(self, extra: Mapping[str, Any], model: str, options: Options = NO_OPTIONS) -> Mapping[str, Any]:
+        return passed_through(self._parameters(model, options) or (), extra, denied=DENIED)
+
     async def generate(self, request: Request, *, resume: str | None) -> AsyncIterator[Event]:
         ref = resume
         if ref is None:
@@ -150,12 +165,12 @@ class Fal(Provider):
             raise SubmissionUncertain("fal took the request and did not say where it can be followed") from error
 
     async def _input(self, request: Request) -> dict[str, Any]:
-        """What the app gets. Never `sync_mode`: the pictures of such a request are not kept for a second look."""
+        """What the app gets. Never `sync_mode`."""
         if self._parameters(request.model, request.options) is None:
             await self.learn(request.model, request.options)
         parameters = self._parameters(request.model, request.options)
         seeded = replace(request, parameters={**request.parameters, "seed": seed_of(request)})
-        body = nested(to_backend(parameters or (), seeded, denied=PRICED))
+        body = nested(to_backend(parameters or (), seeded, denied=DENIED))
         body.pop("sync_mode", None)
         return {**body, "prompt": request.prompt}
 

@@ -20,7 +20,15 @@ from darkroom.errors import (
 from darkroom.media.model import Request
 from darkroom.providers.base import NO_OPTIONS, Accepted, Capabilities, Event, Options, Produced, Provider
 from darkroom.providers.http import Backend, Headers
-from darkroom.providers.parameters import PRICED, Parameter, declared, schema_of, seed_of, to_backend
+from darkroom.providers.parameters import (
+    PRICED,
+    Parameter,
+    declared,
+    passed_through,
+    schema_of,
+    seed_of,
+    to_backend,
+)
 from darkroom.providers.replicate.learning import CUSTOM
 from darkroom.providers.replicate.models import Models
 from darkroom.providers.replicate.prediction import (
@@ -56,6 +64,7 @@ class Replicate(Provider):
     capabilities = Capabilities(
         resumes=True, cancels=True, reports_progress=True, max_n=10, finds=True, remote=True, paid=True
     )
+    dialect = "replicate"
 
     def __init__(
         self,
@@ -105,6 +114,12 @@ class Replicate(Provider):
         """Ask Replicate what `model` takes. Where it does not answer, what it said before goes on to count."""
         if "parameters" not in options:
             await self._models.learn(model)
+
+    def passed(self, extra: Mapping[str, Any], model: str, options: Options = NO_OPTIONS) -> Mapping[str, Any]:
+        """What of `extra` is in the input of a prediction of `model`."""
+        learned = self._models.known(model)
+        parameters = declared(options) if "parameters" in options else learned.parameters if learned else ()
+        return passed_through(parameters, extra, denied=PRICED)
 
     async def _parameters(self, request: Request) -> tuple[Parameter, ...]:
         if "parameters" in request.options:
@@ -188,7 +203,7 @@ class Replicate(Provider):
         Inputs are removed after an hour: those of its model come last then, since any of them may be its own.
         """
         target, ours = target_of(request.model), await self._input(request)
-        own_seed = "seed" in ours and request.parameters.get("seed") is None
+        own_seed = "seed" in ours and request.parameters.get("seed") is None and "seed" not in request.extra
         sure: list[str] = []
         likely: list[str] = []
         nameless: list[str] = []
