@@ -58,7 +58,7 @@ def _declared(status: int) -> dict[str, Any]:
     return answer | ({"headers": RETRY_AFTER} if status in RETRYABLE else {})
 
 
-ALWAYS = responses(403, 413, 500)
+ALWAYS = responses(403, 408, 413, 500)
 """What every route may answer: by the guards that it stands behind, or when something breaks."""
 
 
