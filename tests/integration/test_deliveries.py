@@ -1,7 +1,7 @@
 """The table of deliveries under couriers that race, stop, and look among many."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -92,7 +92,7 @@ async def test_what_is_noted_behind_one_that_is_put_off_is_put_off_with_it(datab
     await noted(database, media_id, "started", "output")
     (first,) = await claimed(database)
     until = database.now() + timedelta(hours=1)
-    assert await database.transact(lambda c: deliveries.put_off(c, first, [], until))
+    assert await database.transact(lambda c: deliveries.put_off(c, first, [], tries=1, until=until))
     await noted(database, media_id, "completed")
     assert [one.due_at for one in await all_of(database)] == [until] * 3
 
@@ -105,10 +105,25 @@ async def test_one_who_lost_what_it_held_changes_nothing(database: Database) -> 
     assert again is not None
     (held,) = await claimed(database)
     assert not await ended(database, lost)
-    assert not await database.transact(lambda c: deliveries.put_off(c, lost, [], database.now()))
+    assert not await database.transact(lambda c: deliveries.put_off(c, lost, [], tries=1, until=database.now()))
     await database.transact(lambda c: deliveries.give_back(c, [lost]))
     assert await claimed(database) == []
     assert await ended(database, held)
+
+
+async def test_one_that_is_asked_for_again_has_those_before_it_told_first(database: Database) -> None:
+    media_id = await a_media(database)
+    await noted(database, media_id, "started", "output", "completed")
+    (first,) = await claimed(database)
+    until = database.now() + timedelta(hours=8)
+    assert await database.transact(lambda c: deliveries.put_off(c, first, [], tries=1, until=until))
+    second, third = (await all_of(database))[1:]
+    await database.transact(lambda c: deliveries.send_again(c, second.id, database.now()))
+    (again,) = await claimed(database)
+    assert (again.id, again.tries) == (first.id, 1)
+    assert await ended(database, again)
+    assert [one.id for one in await claimed(database)] == [second.id]
+    assert (await all_of(database))[2].due_at == third.due_at
 
 
 async def test_what_is_given_back_is_taken_by_the_next_at_once_and_counts_no_try(database: Database) -> None:
@@ -169,24 +184,48 @@ async def test_hosts_are_looked_at_in_turn(database: Database) -> None:
         await noted(database, await a_media(database), "completed", host=host)
     await noted(database, media_id, "completed", host="z.example.com")
     first = await database.read(deliveries.look, database.now(), after="")
-    assert list(first.due) == hosts[: deliveries.HOSTS]
+    assert list(first.due)[: deliveries.HOSTS] == hosts[: deliveries.HOSTS]
     second = await database.read(deliveries.look, database.now(), after=first.last)
-    assert list(second.due) == [*hosts[deliveries.HOSTS :], "z.example.com"]
+    assert list(second.due)[:7] == [*hosts[deliveries.HOSTS :], "z.example.com"]
     assert second.last == ""
     assert (await database.read(deliveries.look, database.now() - timedelta(hours=1), after="")).due == []
 
 
+async def waiting(database: Database, hosts: Sequence[str], *, due_in: timedelta = timedelta(hours=8)) -> None:
+    """Note one delivery to each of `hosts`, due then."""
+    now = database.now()
+    row = {"media_id": await a_media(database), "owner": "", "event": "completed", "url": "https://a/",
+           "state": "pending", "tries": 0, "claims": 0, "attempts": [], "created_at": now}  # fmt: skip
+    rows = [{**row, "id": new_id(now), "host": host, "due_at": now + due_in} for host in hosts]
+    await database.transact(lambda c: c.execute(insert(tables.deliveries), rows))
+
+
+MANY = [f"h{number:05}.example.com" for number in range(5000)]
+
+
+async def test_hosts_that_wait_cost_the_others_no_look(database: Database) -> None:
+    await waiting(database, MANY)
+    assert await database.read(deliveries.look, database.now(), after="") == deliveries.Hosts([], "")
+    await noted(database, await a_media(database), "completed", host="z.example.com")
+    found = await database.read(deliveries.look, database.now(), after="")
+    assert (list(found.due), found.last) == (["z.example.com"], "")
+
+
+async def test_what_became_due_last_is_found_at_once_however_much_is_due(database: Database) -> None:
+    await waiting(database, MANY)
+    await waiting(database, ["a.example.com"] * 200, due_in=timedelta(seconds=-1))
+    await noted(database, await a_media(database), "completed", host="z.example.com")
+    found = await database.read(deliveries.look, database.now(), after="")
+    assert list(found.due) == ["a.example.com", "z.example.com"]
+    assert found.last, "and the look at all hosts goes on"
+
+
 async def test_a_look_does_not_go_through_what_waits(database: Database) -> None:
     """However much waits for a host: neither finding hosts nor taking from one looks through it."""
-    media_id = await a_media(database)
     now = database.now()
-    row = {"media_id": media_id, "owner": "", "event": "completed", "url": "https://a/", "state": "pending",
-           "tries": 0, "claims": 0, "attempts": [], "created_at": now}  # fmt: skip
-    waiting = [
-        {**row, "id": new_id(now), "host": "a.example.com", "due_at": now + timedelta(hours=1)} for _ in range(5000)
-    ]
-    await database.transact(lambda c: c.execute(insert(tables.deliveries), waiting))
-    await noted(database, await a_media(database), "completed", host="b.example.com")
+    await waiting(database, ["a.example.com"] * 5000)
+    for _ in range(deliveries.LATEST):
+        await noted(database, await a_media(database), "completed", host="b.example.com")
     if database.dialect == "postgresql":
         await database.transact(lambda c: c.execute(text("ANALYZE deliveries")))
 
@@ -201,7 +240,7 @@ async def test_a_look_does_not_go_through_what_waits(database: Database) -> None
     for plan in await database.transact(plans):
         assert "Seq Scan on deliveries" not in plan
         assert "SCAN deliveries" not in plan
-        assert "ix_deliveries_due" in plan
+        assert "ix_deliveries_due" in plan or "ix_deliveries_latest" in plan
 
 
 class _heard:  # noqa: N801 - a context manager
@@ -235,3 +274,14 @@ async def test_each_owner_has_a_secret_of_its_own(database: Database) -> None:
     current, replaced = await secrets.rotate("first")
     assert replaced.secret == first.secret != current.secret
     assert [one.secret for one in await secrets.signing("second")] == [second.secret]
+
+
+async def test_a_clock_that_is_set_back_makes_no_secrets(database: Database) -> None:
+    secrets = Secrets(database)
+    (first,) = await secrets.signing()
+    earlier = database.now() - timedelta(minutes=5)
+    database.now = lambda: earlier
+    current, replaced = await secrets.rotate()
+    assert (current.expires_at, replaced.secret) == (None, first.secret)
+    for _ in range(3):
+        assert await secrets.signing() == [current, replaced]

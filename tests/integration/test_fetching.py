@@ -15,6 +15,7 @@ from darkroom.engine import fetching
 from darkroom.engine.fetching import AT_ONE_HOST, Fetcher
 from darkroom.errors import InvalidRequest
 from darkroom.security.egress import Egress
+from darkroom.security.names import Busy
 from services.app import App, RunApp
 from services.server import eventually
 from services.targets import HERE, Reply, Target
@@ -184,6 +185,15 @@ def test_a_picture_whose_turn_does_not_come_is_to_be_asked_for_again(
     assert int(late.headers["Retry-After"]) >= 1
     assert [each.result().status_code for each in slow] == [202] * AT_ONE_HOST
     assert asked(service, target.url).status_code == 202
+
+
+def test_a_name_whose_turn_does_not_come_is_to_be_asked_for_again(service: App) -> None:
+    async def resolve(host: str, port: int) -> list[str]:
+        raise Busy
+
+    service.engine.egress._resolve = resolve
+    late = asked(service, "https://pictures.example.com/1.png")
+    assert (late.status_code, late.json()["code"]) == (503, "unavailable")
 
 
 @pytest.mark.parametrize(

@@ -1,25 +1,31 @@
 """Callers are told what becomes of their media: signed, in order, whatever the target does."""
 
 import asyncio
+import contextlib
 import socket
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from datetime import datetime, timedelta
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from itertools import pairwise
-from threading import Event
+from socketserver import StreamRequestHandler, ThreadingTCPServer
+from threading import Event, Thread
 from typing import Any, TypeVar
+from uuid import UUID
 
 import httpx
 import pytest
 from openai import OpenAI
 from openai._exceptions import InvalidWebhookSignatureError
 from replicate.webhook import Webhooks, WebhookSigningSecret
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, insert, update
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from darkroom.api.native import webhooks as of_our_own
 from darkroom.db.tables import deliveries
 from darkroom.delivery import courier, places, sending
+from darkroom.media.ids import new_id
+from darkroom.security import names
 from services.app import App, RunApp
 from services.scraped import scrape
 from services.server import MakeServer, Server, eventually
@@ -308,14 +314,35 @@ def test_after_ten_tries_it_is_over_and_can_be_sent_again(service: App, target: 
     assert len(told(service)[0]["attempts"]) == 11
 
 
-def test_a_target_says_how_long_it_wants_to_be_left_alone(plain: App, target: Target) -> None:
-    target.reply = Reply(429, {"Retry-After": "600"})
+def in_ten_minutes() -> str:
+    return format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
+
+
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [
+        (lambda: "600", 600),
+        (in_ten_minutes, 600),
+        (lambda: "99999999", 8 * 3600),
+        (lambda: "9" * 5000, 8 * 3600),
+        (lambda: "Fri, 31 Dec 9999 23:59:59 GMT", 8 * 3600),
+        (lambda: "Sun, 06 Nov 1994 08:49:37 -0000", 5),
+        (lambda: "Sun, 06 Nov 1994 08:49:37", 5),
+        (lambda: "-600", 5),
+        (lambda: "soon, 99 Foo 99999999 99:99:99", 5),
+    ],
+)
+def test_a_target_says_how_long_it_wants_to_be_left_alone(
+    plain: App, target: Target, asked: Callable[[], str], seconds: int
+) -> None:
+    target.reply = Reply(429, {"Retry-After": asked()})
     with plain.client() as client:
         client.completed(webhook=target.url)
     eventually(lambda: told(plain) and told(plain)[0]["attempts"])
     (delivery,) = told(plain)
     wait = datetime.fromisoformat(delivery["next_try"]) - datetime.fromisoformat(delivery["attempts"][0]["at"])
-    assert timedelta(seconds=590) < wait < timedelta(seconds=660)
+    assert timedelta(seconds=0.7 * seconds) < wait < timedelta(seconds=1.3 * seconds)
+    assert delivery["attempts"][0]["error"] == "answered 429 Too Many Requests"
 
 
 def test_one_that_is_gone_is_told_nothing_more_of_that_media(service: App, target: Target) -> None:
@@ -387,6 +414,22 @@ def test_many_slow_targets_leave_room_for_those_that_are_known_to_be_quick(plain
         eventually(lambda: states(plain, state="pending") == [] and len(target.heard) == 80)
 
 
+def test_many_hosts_that_wait_delay_nobody(service: App, target: Target) -> None:
+    allow(service, "localhost")
+    with service.client() as client:
+        made = client.completed()
+        now = service.engine.database.now()
+        row = {
+            "media_id": UUID(made["id"]), "owner": "", "event": "completed", "url": "https://a/", "state": "pending",
+            "tries": 0, "claims": 0, "attempts": [], "created_at": now, "due_at": now + timedelta(hours=8),
+        }  # fmt: skip
+        rows = [{**row, "id": new_id(now), "host": f"h{number}.example.com"} for number in range(2000)]
+        in_database(service, lambda connection: connection.execute(insert(deliveries), rows))
+        for told_of in range(1, 4):
+            client.completed(webhook=target.url.replace(HERE, "localhost"))
+            eventually(lambda told_of=told_of: len(target.heard) == told_of, within=2)  # type: ignore[misc]
+
+
 async def _here(host: str, port: int) -> list[str]:
     return [HERE]
 
@@ -405,6 +448,55 @@ def test_a_body_that_does_not_end_changes_nothing_of_the_answer(plain: App, targ
     with plain.client() as client:
         client.completed(webhook=target.url)
     eventually(lambda: states(plain) == ["gone"])
+
+
+def test_a_body_that_goes_on_after_the_time_for_an_answer_changes_nothing(
+    plain: App, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "TIMEOUT", 0.5)
+    monkeypatch.setattr(sending, "READING", 1.0)
+    target.reply = Reply(200, {"Content-Length": "100"}, b"half")
+    with plain.client() as client:
+        client.completed(webhook=target.url)
+    eventually(lambda: told(plain) and told(plain)[0]["attempts"])
+    assert [(one["status"], one["error"]) for one in told(plain)[0]["attempts"]] == [(200, None)]
+    assert len(target.heard) == 1
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"A" * 90_000 + b"\r\n\r\n",
+        b"HTTP/1.1 204 OK\r\nAAAA: A\r\nAAAA\r\n\r\n",
+        b"HTTP/1.1 204 OK\r\nA" + b"A" * 200_000,
+    ],
+)
+def test_nothing_that_a_target_says_is_written_down(plain: App, said: bytes) -> None:
+    with garbling(said) as url, plain.client() as client:
+        client.completed(webhook=url)
+        eventually(lambda: told(plain) and told(plain)[0]["attempts"])
+    (attempt,) = told(plain)[0]["attempts"]
+    assert attempt["error"] == "hung up, or does not speak HTTP as it is to be spoken"
+
+
+@contextmanager
+def garbling(said: bytes) -> Iterator[str]:
+    """A target that answers with this, whatever it is."""
+
+    class Handler(StreamRequestHandler):
+        def handle(self) -> None:
+            self.connection.recv(65536)
+            with contextlib.suppress(OSError):
+                self.wfile.write(said)
+
+    with ThreadingTCPServer((HERE, 0), Handler) as server:
+        thread = Thread(target=lambda: server.serve_forever(poll_interval=0.01))
+        thread.start()
+        try:
+            yield f"http://{HERE}:{server.server_address[1]}/"
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_message_that_cannot_be_made_is_a_try_that_failed(
@@ -433,6 +525,54 @@ def test_an_end_that_was_taken_back_is_not_told_any_more(service: App, target: T
         client.post("/lanes/default/resume").raise_for_status()
         eventually(lambda: states(service) == ["delivered"])
     assert [heard.json["data"]["status"] for heard in target.heard] == ["ERROR", "ERROR"]
+
+
+def test_an_end_that_was_being_told_when_it_was_taken_back_is_not_told_again(service: App, target: Target) -> None:
+    release = Event()
+    target.replies = [Reply(503, after=release)]
+    with service.client() as client:
+        made = client.generate(webhook=target.url, parameters={"delay": 60})["id"]
+        client.until(made, "PROCESSING")
+        client.post(f"/media/{made}/cancel").raise_for_status()
+        eventually(lambda: target.heard)
+        client.post(f"/media/{made}/retry").raise_for_status()
+        client.until(made, "PROCESSING")
+        release.set()
+        eventually(lambda: told(service) == [])
+        client.post(f"/media/{made}/cancel").raise_for_status()
+        eventually(lambda: states(service) == ["delivered"])
+    assert [heard.json["data"]["status"] for heard in target.heard] == ["CANCELLED", "CANCELLED"]
+
+
+def test_an_end_whose_teller_died_is_not_told_once_it_is_taken_back(service: App, target: Target) -> None:
+    target.reply = DOWN
+    with service.client() as client:
+        made = client.generate(
+            webhook=target.url,
+            webhook_events=["started", "completed"],
+            parameters={"error": "permanent", "error_rate": 1},
+        )["id"]
+        client.until(made, "ERROR")
+        eventually(lambda: target.heard)
+        _hold(service, timedelta(hours=1))
+        client.post("/lanes/default/pause").raise_for_status()
+        client.post(f"/media/{made}/retry").raise_for_status()
+        target.reply = Reply()
+        _hold(service, None)
+        let_time_pass(service)
+        eventually(lambda: states(service) == ["delivered"])
+        assert types(target) == ["media.started"] * 2
+        client.post("/lanes/default/resume").raise_for_status()
+        eventually(lambda: states(service) == ["delivered"] * 3)
+    assert [heard.json["data"]["status"] for heard in target.heard if heard.json["type"] == "media.completed"] == [
+        "ERROR"
+    ]
+
+
+def _hold(app: App, lease: timedelta | None) -> None:
+    """As if somebody had taken all that is to be told, and says no more; None: for too long."""
+    until = app.engine.database.now() + lease if lease is not None else None
+    in_database(app, lambda connection: connection.execute(update(deliveries).values(held_until=until)))
 
 
 def test_one_that_never_answers_is_given_up(plain: App, target: Target, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -521,6 +661,70 @@ def test_a_name_that_leads_inside_and_outside_is_only_reached_outside(plain: App
     assert told(plain)[0]["attempts"][0]["error"] != "cannot be reached from here, or may not be"
 
 
+# Names that take their time
+
+
+@pytest.fixture
+def hanging(monkeypatch: pytest.MonkeyPatch) -> Iterator[Event]:
+    """Names of `hang.test` are not found before this is set; `localhost` always is."""
+    release, right = Event(), socket.getaddrinfo
+
+    def look_up(host: Any, *args: Any, **kwargs: Any) -> Any:
+        if str(host).endswith(".hang.test"):
+            release.wait(30)
+            raise socket.gaierror("no such name")
+        return right(HERE if str(host).endswith(".example.com") else host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(names, "TURN", 0.1)
+    yield release
+    release.set()
+
+
+def test_names_that_hang_fail_nobody_who_was_found_before(plain: App, target: Target, hanging: Event) -> None:
+    with plain.client() as client, Target().running() as by_address:
+        allow(plain, "localhost")
+        known = target.url.replace(HERE, "localhost")
+        client.completed(webhook=known)
+        eventually(lambda: target.heard)
+        _hold_up_names(plain)
+        made = [client.completed(webhook=known)["id"], client.completed(webhook=by_address.url)["id"]]
+        for media_id in made:
+            eventually(lambda media_id=media_id: states(plain, media_id=media_id) == ["delivered"], within=4)  # type: ignore[misc]
+            assert [attempt["error"] for attempt in told(plain, media_id=media_id)[0]["attempts"]] == [None]
+
+
+def test_one_whose_name_was_not_looked_up_has_lost_no_try(service: App, target: Target, hanging: Event) -> None:
+    with service.client() as client:
+        allow(service, "new.example.com")
+        _hold_up_names(service)
+        made = client.completed(webhook=target.url.replace(HERE, "new.example.com"), webhook_events=ALL)["id"]
+        eventually(lambda: _is_put_off(told(service, media_id=made)[0]))
+        assert told(service, media_id=made)[0]["attempts"] == []
+        hanging.set()
+        let_time_pass(service)
+        eventually(lambda: set(states(service, media_id=made)) == {"delivered"})
+    assert all(len(delivery["attempts"]) == 1 for delivery in told(service, media_id=made))
+
+
+def _hold_up_names(app: App) -> None:
+    """Have all who look up names that are not known yet wait for names that hang."""
+    for number in range(names.FOR_STRANGERS):
+        asked = app.engine.egress._resolve(f"h{number}.hang.test", 443)
+        asyncio.run_coroutine_threadsafe(_done(asked), app.loop)
+    places = app.engine.egress._resolve._places_of_strangers  # type: ignore[attr-defined]
+    eventually(places.locked)
+
+
+async def _done(asked: Awaitable[object]) -> None:
+    with contextlib.suppress(OSError):
+        await asked
+
+
+def _is_put_off(delivery: dict[str, Any]) -> bool:
+    return datetime.fromisoformat(delivery["next_try"]) > datetime.fromisoformat(delivery["created_at"])
+
+
 # Couriers that die, and others
 
 
@@ -598,6 +802,21 @@ def test_deleting_a_media_ends_what_was_to_be_told_of_it(service: App, target: T
         eventually(lambda: target.heard)
         client.delete(f"/media/{media['id']}").raise_for_status()
         assert told(service) == []
+
+
+def test_old_media_are_kept_until_their_end_is_told(run_app: RunApp, database_url: str, target: Target) -> None:
+    target.reply = DOWN
+    with run_app(database_url=database_url, retention_days=1, **ALLOWED) as app, app.client() as client:
+        untold, other = client.completed(webhook=target.url)["id"], client.completed()["id"]
+        eventually(lambda: told(app)[0]["attempts"])
+        later = app.engine.database.now() + timedelta(days=2)
+        app.engine.lifecycle.now = lambda: later
+        eventually(lambda: client.get(f"/media/{other}").status_code == 404)
+        assert client.get(f"/media/{untold}").status_code == 200
+        target.reply = Reply()
+        let_time_pass(app)
+        eventually(lambda: client.get(f"/media/{untold}").status_code == 404)
+    assert len(target.heard) == 2
 
 
 # The log

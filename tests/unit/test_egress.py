@@ -1,20 +1,28 @@
 """What may be reached for callers, address by address."""
 
+import asyncio
+import socket
+from collections.abc import Iterator
 from ipaddress import ip_address
+from threading import Event
+from typing import Any
 
+import httpx2
 import pytest
 
 from darkroom.errors import InvalidRequest
-from darkroom.security.egress import Allowed, Egress
+from darkroom.security import names
+from darkroom.security.egress import Allowed, Egress, was_tried
+from darkroom.security.names import AT_ONCE, FOR_STRANGERS, Busy, Resolver
 
 PUBLIC = ["1.1.1.1", "8.8.8.8", "192.0.1.1", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
 INSIDE = [
     "0.0.0.0", "10.0.0.1", "100.64.0.1", "127.0.0.1", "127.255.255.254", "169.254.169.254", "172.16.0.1",
     "172.31.255.255", "192.168.0.1", "198.18.0.1", "192.0.2.1", "224.0.0.1", "240.0.0.1", "255.255.255.255",
-    "168.63.129.16",
+    "168.63.129.16", "192.0.0.1", "192.0.0.9", "192.0.0.192", "192.88.99.1", "::ffff:192.0.0.192",
     "::", "::1", "::7f00:1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "64:ff9b::a00:1", "64:ff9b:1::1",
     "2002:7f00:1::", "2001:0:7f00:1::", "2001:db8::1", "fc00::1", "fd00:ec2::254", "fe80::1", "fe80::1%eth0", "fec0::1",
-    "ff02::1",
+    "ff02::1", "3fff::1", "3fff:fff::1",
 ]  # fmt: skip
 
 
@@ -78,3 +86,95 @@ def test_what_the_settings_name_may_be_plain_http() -> None:
         egress.check(url, field="webhook")
     with pytest.raises(InvalidRequest):
         egress.check("http://127.0.0.2/", field="webhook")
+
+
+# Names that take their time
+
+
+class Names:
+    """Looks names up: those of `hang.test` are not found before `release` is set, the others lead here."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.release = Event()
+
+    def __call__(self, host: str, port: int, **_: Any) -> list[Any]:
+        self.asked.append(host)
+        if host.endswith(".hang.test"):
+            self.release.wait(30)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.1", port))]
+
+
+@pytest.fixture
+def looked_up(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
+    """Whom names are asked of."""
+    found = Names()
+    monkeypatch.setattr(socket, "getaddrinfo", found)
+    monkeypatch.setattr(names, "TURN", 0.1)
+    monkeypatch.setattr(names, "PATIENCE", 0.2)
+    yield found
+    found.release.set()
+
+
+async def hanging(resolve: Resolver, many: int) -> list[BaseException]:
+    """What comes of looking up so many names that hang, at once."""
+    asked = (resolve(f"h{number}.hang.test", 443) for number in range(many))
+    return [error for error in await asyncio.gather(*asked, return_exceptions=True) if isinstance(error, BaseException)]
+
+
+@pytest.mark.anyio
+async def test_an_address_is_not_looked_up(looked_up: Names) -> None:
+    resolve = Resolver()
+    assert await resolve("127.0.0.1", 443) == ["127.0.0.1"]
+    assert await resolve("::1", 443) == ["::1"]
+    assert looked_up.asked == []
+
+
+@pytest.mark.anyio
+async def test_names_that_hang_leave_places_to_those_that_were_found(looked_up: Names) -> None:
+    resolve = Resolver()
+    assert await resolve("a.example.com", 443) == ["192.0.2.1"]
+    errors = await hanging(resolve, 2 * AT_ONCE)
+    assert sum(isinstance(error, Busy) for error in errors) == 2 * AT_ONCE - FOR_STRANGERS
+    assert await resolve("a.example.com", 443) == ["192.0.2.1"]
+    with pytest.raises(Busy):
+        await resolve("b.example.com", 443)
+    looked_up.release.set()
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                assert await resolve("b.example.com", 443) == ["192.0.2.1"]
+            except Busy:
+                continue
+            break
+
+
+@pytest.mark.anyio
+async def test_a_name_is_looked_up_once_for_all_who_ask_at_once(looked_up: Names) -> None:
+    resolve = Resolver()
+    assert await asyncio.gather(*(resolve("a.example.com", 443) for _ in range(100))) == [["192.0.2.1"]] * 100
+    assert looked_up.asked == ["a.example.com"]
+
+
+@pytest.mark.anyio
+async def test_one_that_is_not_found_any_more_has_no_claim_to_a_place(looked_up: Names) -> None:
+    resolve = Resolver()
+    looked_up.release.set()
+    await resolve("known.hang.test", 443)
+    looked_up.release.clear()
+    with pytest.raises(TimeoutError):
+        await resolve("known.hang.test", 443)
+    await hanging(resolve, FOR_STRANGERS)
+    with pytest.raises(Busy):
+        await resolve("known.hang.test", 443)
+
+
+@pytest.mark.anyio
+async def test_a_name_whose_turn_did_not_come_was_not_tried(looked_up: Names) -> None:
+    egress = Egress()
+    await hanging(egress._resolve, FOR_STRANGERS)  # type: ignore[arg-type]
+    for url, tried in (("https://b.example.com/", False), ("https://127.0.0.2/", True)):
+        with pytest.raises(httpx2.ConnectError) as failed:
+            await egress.client.get(url)
+        assert was_tried(failed.value) is tried
+    await egress.aclose()

@@ -29,7 +29,9 @@ from darkroom.media.model import Attempt, Delivery
 from darkroom.media.states import DeliveryState
 
 HOSTS = 64
-"""Hosts that one look finds."""
+"""Hosts that one look goes through,"""
+LATEST = 64
+"""and deliveries that became due last, whatever their hosts: if there are no more, it goes through no hosts."""
 
 _earlier = deliveries.alias("earlier")
 _EARLIER_PENDING = _earlier.c.state == DeliveryState.PENDING
@@ -80,17 +82,31 @@ def _is_free(now: datetime) -> ColumnElement[bool]:
 
 @dataclass(frozen=True, slots=True)
 class Hosts:
-    """What a look found: hosts of which something is due, and the last one it saw; empty: there are no more."""
+    """What a look found: hosts of which something is due, and the last it went through; empty: there are no more."""
 
     due: Sequence[str]
     last: str
 
 
 def look(connection: Connection, now: datetime, *, after: str) -> Hosts:
-    """Look at hosts by name, from the one after `after` on: at most `HOSTS` that have anything to be told.
+    """Find hosts of which something is due, at a cost that does not grow with what waits, nor with what is due.
 
-    It goes in steps of the index (a loose index scan): what else waits for a host costs nothing.
+    What became due last is found at once. If that is not all, hosts are gone through by name from the one after `after`
+    on, at most `HOSTS` that have anything to be told: everyone's turn comes, whatever becomes due meanwhile.
     """
+    latest = _latest_due(connection, now)
+    hosts = Hosts((), "") if len(latest) < LATEST else _look_around(connection, now, after)
+    return Hosts(list(dict.fromkeys((*hosts.due, *latest))), hosts.last)
+
+
+def _latest_due(connection: Connection, now: datetime) -> Sequence[str]:
+    """The hosts of the deliveries that became due last, the earliest of these first."""
+    statement = select(deliveries.c.host).where(PENDING, deliveries.c.due_at <= now)
+    return connection.execute(statement.order_by(deliveries.c.due_at.desc()).limit(LATEST)).scalars().all()[::-1]
+
+
+def _look_around(connection: Connection, now: datetime, after: str) -> Hosts:
+    """Go through hosts in steps of the index (a loose index scan): what else waits for a host costs nothing."""
     ring = _hosts_after(after)
     soonest = select(func.min(deliveries.c.due_at)).where(PENDING, deliveries.c.host == ring.c.host).scalar_subquery()
     rows = connection.execute(select(ring.c.host, soonest.label("soonest")).where(ring.c.host.isnot(None))).all()
@@ -154,7 +170,7 @@ def _mine(delivery: Delivery) -> ColumnElement[bool]:
     return and_(deliveries.c.id == delivery.id, PENDING, deliveries.c.claims == delivery.claims)
 
 
-def _hold(connection: Connection, media_id: UUID) -> None:
+def hold(connection: Connection, media_id: UUID) -> None:
     """Lock what is to be told of a media, always in the same order."""
     statement = select(deliveries.c.id).where(deliveries.c.media_id == media_id, PENDING)
     connection.execute(statement.order_by(deliveries.c.id).with_for_update()).all()
@@ -164,23 +180,42 @@ def end(
     connection: Connection, delivery: Delivery, state: DeliveryState, attempts: Sequence[Attempt], at: datetime
 ) -> bool:
     """End a delivery that is held; the next one of its media is due at once. False: it is not held any more."""
-    _hold(connection, delivery.media_id)
+    hold(connection, delivery.media_id)
     values = {"state": state, "attempts": from_attempts(attempts), "tries": delivery.tries + 1, "ended_at": at}
     if connection.execute(update(deliveries).where(_mine(delivery)).values(values)).rowcount == 0:
         return False
-    of_media = and_(deliveries.c.media_id == delivery.media_id, PENDING)
     if state is DeliveryState.GONE:
+        of_media = and_(deliveries.c.media_id == delivery.media_id, PENDING)
         connection.execute(update(deliveries).where(of_media).values(state=state, ended_at=at))
         return True
-    following = select(deliveries.c.id).where(of_media).order_by(deliveries.c.id).limit(1).scalar_subquery()
-    connection.execute(update(deliveries).where(deliveries.c.id == following).values(due_at=at))
+    _let_next(connection, delivery.media_id, at)
     return True
 
 
-def put_off(connection: Connection, delivery: Delivery, attempts: Sequence[Attempt], until: datetime) -> bool:
-    """Have one that is held tried again, and those of its media that wait for it later too. False: it is not held."""
-    _hold(connection, delivery.media_id)
-    values = {"due_at": until, "held_until": None, "tries": delivery.tries + 1, "attempts": from_attempts(attempts)}
+def drop(connection: Connection, delivery: Delivery, at: datetime) -> bool:
+    """Forget one that is held; the next one of its media is due at once. False: it is not held any more."""
+    hold(connection, delivery.media_id)
+    if connection.execute(delete(deliveries).where(_mine(delivery))).rowcount == 0:
+        return False
+    _let_next(connection, delivery.media_id, at)
+    return True
+
+
+def _let_next(connection: Connection, media_id: UUID, at: datetime) -> None:
+    of_media = and_(deliveries.c.media_id == media_id, PENDING)
+    following = select(deliveries.c.id).where(of_media).order_by(deliveries.c.id).limit(1).scalar_subquery()
+    connection.execute(update(deliveries).where(deliveries.c.id == following).values(due_at=at))
+
+
+def put_off(
+    connection: Connection, delivery: Delivery, attempts: Sequence[Attempt], *, tries: int, until: datetime
+) -> bool:
+    """Have one that is held tried again, and those of its media that wait for it later too. False: it is not held.
+
+    `tries`: those that count, with this one if it does.
+    """
+    hold(connection, delivery.media_id)
+    values = {"due_at": until, "held_until": None, "tries": tries, "attempts": from_attempts(attempts)}
     if connection.execute(update(deliveries).where(_mine(delivery)).values(values)).rowcount == 0:
         return False
     waiting = and_(deliveries.c.media_id == delivery.media_id, PENDING, deliveries.c.due_at < until)
@@ -195,7 +230,16 @@ def give_back(connection: Connection, held: Sequence[Delivery]) -> None:
 
 
 def send_again(connection: Connection, delivery_id: UUID, at: datetime) -> Delivery | None:
-    """Have one sent once more, with all its tries, whatever became of it. None: there is none."""
+    """Have one sent once more, with all its tries, whatever became of it. None: there is none.
+
+    Those of its media that come before it are due as well: it waits for them.
+    """
+    media_id = connection.execute(select(deliveries.c.media_id).where(deliveries.c.id == delivery_id)).scalar()
+    if media_id is None:
+        return None
+    hold(connection, media_id)
+    before = and_(deliveries.c.media_id == media_id, PENDING, deliveries.c.id < delivery_id)
+    connection.execute(update(deliveries).where(before).values(due_at=at))
     values = {
         "state": DeliveryState.PENDING, "tries": 0, "due_at": at, "ended_at": None, "held_until": None,
         "claims": deliveries.c.claims + 1,

@@ -252,6 +252,9 @@ PENDING = deliveries.c.state == text("'pending'")
 Index(
     "ix_deliveries_due", deliveries.c.host, deliveries.c.due_at, sqlite_where=PENDING, postgresql_where=PENDING
 )  # fmt: skip
+Index(
+    "ix_deliveries_latest", deliveries.c.due_at, deliveries.c.host, sqlite_where=PENDING, postgresql_where=PENDING
+)  # fmt: skip
 
 webhook_secrets = Table(
     "webhook_secrets",

@@ -18,12 +18,11 @@ def lock(connection: Connection) -> None:
 
 
 def signing(connection: Connection, owner: str, now: datetime) -> list[Secret]:
-    """The secrets that sign now, the newest first."""
+    """The secrets that sign now: the current one first, then those that were replaced, whatever the clock said."""
     theirs = webhook_secrets.c.owner == owner
     signs = or_(webhook_secrets.c.expires_at.is_(None), webhook_secrets.c.expires_at > now)
-    rows = connection.execute(
-        select(webhook_secrets).where(theirs, signs).order_by(webhook_secrets.c.created_at.desc())
-    )
+    in_turn = (webhook_secrets.c.expires_at.isnot(None), webhook_secrets.c.created_at.desc())
+    rows = connection.execute(select(webhook_secrets).where(theirs, signs).order_by(*in_turn))
     return [Secret(**row._asdict()) for row in rows]
 
 

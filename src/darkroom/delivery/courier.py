@@ -17,7 +17,7 @@ import structlog
 from darkroom import __version__
 from darkroom.db import deliveries
 from darkroom.db.session import Database
-from darkroom.delivery import policy, signing
+from darkroom.delivery import outbox, policy, signing
 from darkroom.delivery.places import Places
 from darkroom.delivery.secrets import Secrets
 from darkroom.delivery.sending import TIMEOUT, Answer, send
@@ -31,7 +31,7 @@ log = structlog.get_logger(__name__)
 
 LEASE: Final = timedelta(seconds=4 * TIMEOUT)
 BRISK: Final = 0.1
-"""Seconds between looks while there is something to tell; else as long as the settings say."""
+"""Seconds between looks while there is something to tell, or to look at; else as long as the settings say."""
 BUSY_FOR: Final = 60.0
 LAST_WORDS: Final = 2.0
 """Seconds for what is being sent when the service stops; what is cut off is sent again."""
@@ -91,7 +91,7 @@ class Courier:
     async def _rest(self) -> None:
         """Wait for a place that becomes free, or for the time to look again."""
         now = asyncio.get_running_loop().time()
-        pause = BRISK if now < self._busy_until else self._interval
+        pause = BRISK if now < self._busy_until or self._seen else self._interval
         if not self._stopping:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
@@ -151,7 +151,7 @@ class Courier:
             try:
                 await self._note(delivery, at, await self._told(delivery, at))
             except NotFound:
-                log.debug("media_is_gone")  # and its deliveries with it
+                log.debug("nothing_to_tell")  # the media is gone, or goes on
             except DatabaseUnavailable as error:
                 log.warning("delivery_waits", reason=error.message)  # for its lease to run out
             except Exception:
@@ -160,7 +160,7 @@ class Courier:
     async def _told(self, delivery: Delivery, at: datetime) -> Answer:
         """Tell one target one event; what came of it. Raises `NotFound`, `DatabaseUnavailable`."""
         try:
-            body = await self._render(delivery)
+            body = await self._rendered(delivery)
             keys = [secret.secret for secret in await self._secrets.signing(delivery.owner)]
             signed = signing.headers(f"msg_{delivery.id.hex}", at, body.decode(), keys)
             answer = await send(self._egress, delivery.url, body, {**HEADERS, **signed})
@@ -169,27 +169,46 @@ class Courier:
         except Exception:
             log.exception("delivery_broke")  # a try like any other: it must not be made for ever
             return Answer(0.0, error="the message could not be made")
-        self._places.note(delivery.host, answer.seconds, answered=answer.status is not None)
-        metrics.WEBHOOK_SECONDS.observe(answer.seconds)
+        if answer.tried:
+            self._places.note(delivery.host, answer.seconds, answered=answer.status is not None)
+            metrics.WEBHOOK_SECONDS.observe(answer.seconds)
         return answer
 
+    async def _rendered(self, delivery: Delivery) -> bytes:
+        """The body of a message. Raises `NotFound` if there is nothing to tell any more."""
+        body = await self._render(delivery)
+        is_end = delivery.event == outbox.COMPLETED
+        if is_end and await self._database.read(outbox.is_taken_back, delivery):  # once it is made: it might show that
+            drop = partial(deliveries.drop, delivery=delivery, at=self._database.now())
+            await self._database.transact(drop)
+            raise NotFound(f"media {delivery.media_id} goes on")
+        return body
+
     async def _note(self, delivery: Delivery, at: datetime, answer: Answer) -> None:
+        if not answer.tried:
+            log.warning("webhook_waits", event_of=delivery.event, reason=answer.error)
+            await self._put_off(delivery, delivery.attempts, delivery.tries, policy.wait_untried(self._rng))
+            return
         attempt = Attempt(at, round(answer.seconds, 3), answer.status, answer.error)
         attempts = [*delivery.attempts, attempt][-KEPT:]
-        wait = policy.wait_after(delivery.tries + 1, asked=answer.asked, rng=self._rng)
+        tries = delivery.tries + 1
+        wait = policy.wait_after(tries, asked=answer.asked, rng=self._rng)
         state = _state_after(answer, is_last=wait is None)
-        now = self._database.now()
         if state is DeliveryState.PENDING:
             assert wait is not None
-            put_off = partial(deliveries.put_off, delivery=delivery, attempts=attempts, until=now + wait)
-            held = await self._database.transact(put_off)
+            held = await self._put_off(delivery, attempts, tries, wait)
         else:
-            end = partial(deliveries.end, delivery=delivery, state=state, attempts=attempts, at=now)
+            end = partial(deliveries.end, delivery=delivery, state=state, attempts=attempts, at=self._database.now())
             held = await self._database.transact(end)
         if held:
             metrics.WEBHOOKS.labels("retried" if state is DeliveryState.PENDING else state.value).inc()
         if answer.error is not None:
-            log.warning("webhook_not_told", event_of=delivery.event, tries=delivery.tries + 1, reason=answer.error)
+            log.warning("webhook_not_told", event_of=delivery.event, tries=tries, reason=answer.error)
+
+    async def _put_off(self, delivery: Delivery, attempts: Sequence[Attempt], tries: int, wait: timedelta) -> bool:
+        now = self._database.now()
+        put_off = partial(outbox.put_off, delivery=delivery, attempts=attempts, tries=tries, until=now + wait, at=now)
+        return await self._database.transact(put_off)
 
 
 def _state_after(answer: Answer, *, is_last: bool) -> DeliveryState:

@@ -9,10 +9,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from darkroom.db import deliveries
+from darkroom.db import deliveries, media
 from darkroom.media.ids import new_id
-from darkroom.media.model import Webhook
-from darkroom.media.states import DeliveryState
+from darkroom.media.model import Attempt, Delivery, Webhook
+from darkroom.media.states import ENDED, DeliveryState
 
 STARTED, PROGRESS, OUTPUT, COMPLETED = "started", "progress", "output", "completed"
 """The events of `WEBHOOK_EVENTS`."""
@@ -51,8 +51,34 @@ def note(connection: Connection, notices: Sequence[Notice]) -> None:
 
 
 def take_back(connection: Connection, media_id: UUID, at: datetime) -> None:
-    """Do not say any more that a media has ended: it goes on."""
+    """Do not say any more that a media has ended: it goes on. Whoever is saying it finds out: `is_taken_back`."""
+    deliveries.hold(connection, media_id)
     deliveries.forget(connection, [media_id], COMPLETED, at)
+
+
+def is_taken_back(connection: Connection, delivery: Delivery) -> bool:
+    """Whether it says that a media has ended which goes on."""
+    if delivery.event != COMPLETED:
+        return False
+    now = media.live_job(connection, delivery.media_id)
+    return now is not None and now.status not in ENDED
+
+
+def put_off(
+    connection: Connection,
+    delivery: Delivery,
+    attempts: Sequence[Attempt],
+    *,
+    tries: int,
+    until: datetime,
+    at: datetime,
+) -> bool:
+    """Have one that was not told tried again, unless it was taken back meanwhile. False: it is not to be told by us."""
+    held = deliveries.put_off(connection, delivery, attempts, tries=tries, until=until)
+    if held and is_taken_back(connection, delivery):
+        deliveries.drop(connection, delivery, at)
+        return False
+    return held
 
 
 def _is_told(connection: Connection, notice: Notice) -> bool:

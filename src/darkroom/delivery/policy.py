@@ -12,6 +12,11 @@ SPREAD: Final = 0.2
 """Part by which a wait may be shorter or longer, so that what failed together does not come back together."""
 
 
+def wait_untried(rng: random.Random) -> timedelta:
+    """How long to wait after a try that was none: what kept it was here, not there."""
+    return _spread(FIRST, rng)
+
+
 def wait_after(tries: int, *, asked: timedelta | None = None, rng: random.Random) -> timedelta | None:
     """How long to wait after so many tries that failed; None: they are spent.
 
@@ -19,5 +24,9 @@ def wait_after(tries: int, *, asked: timedelta | None = None, rng: random.Random
     """
     if tries >= TRIES:
         return None
-    wait: timedelta = min(FIRST * FACTOR ** (tries - 1), LONGEST) * rng.uniform(1 - SPREAD, 1 + SPREAD)
+    wait = _spread(min(FIRST * FACTOR ** (tries - 1), LONGEST), rng)
     return max(wait, min(asked, LONGEST)) if asked is not None else wait
+
+
+def _spread(wait: timedelta, rng: random.Random) -> timedelta:
+    return wait * rng.uniform(1 - SPREAD, 1 + SPREAD)

@@ -23,7 +23,7 @@ class Secrets:
         self._database = database
 
     async def signing(self, owner: str = NOBODYS) -> Sequence[Secret]:
-        """The secrets that sign now, the newest first; at least one."""
+        """The secrets that sign now, the current one first; at least one."""
         found = await self._database.read(webhook_secrets.signing, owner, self._database.now())
         if found and found[0].expires_at is None:
             return found

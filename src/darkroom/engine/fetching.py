@@ -10,7 +10,7 @@ import httpx2
 
 from darkroom import __version__
 from darkroom.errors import InvalidRequest, PayloadTooLarge, Unavailable
-from darkroom.security.egress import Egress
+from darkroom.security.egress import Egress, was_tried
 
 TIMEOUT: Final = 30.0
 """Seconds for a picture to be there, whole, from when it is its turn: its caller waits."""
@@ -50,6 +50,8 @@ class Fetcher:
             except TimeoutError as error:
                 raise InvalidRequest(f"the picture did not come within {TIMEOUT:g} s") from error
             except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+                if not was_tried(error):
+                    raise Unavailable(_reason(error), retry_after=PATIENCE) from error
                 raise InvalidRequest(f"the picture could not be fetched: {_reason(error)}") from error
 
     @asynccontextmanager

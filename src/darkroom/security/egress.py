@@ -16,12 +16,13 @@ import httpcore2
 import httpx2
 
 from darkroom.errors import InvalidRequest
-from darkroom.security.names import Resolver
+from darkroom.security.names import Busy, Resolver
 
 LONGEST: Final = 2048
 MOST_ADDRESSES: Final = 4
 """Addresses of one name that are tried."""
 CLOSED: Final = "cannot be reached from here, or may not be"
+CROWDED: Final = "too many names are being looked up: it was not this one's turn"
 
 Address = IPv4Address | IPv6Address
 Resolve = Callable[[str, int], Awaitable[Sequence[str]]]
@@ -29,6 +30,8 @@ SocketOption = tuple[int, int, int] | tuple[int, int, bytes | bytearray] | tuple
 _NAME: Final = re.compile(r"(?=.{1,253}\.?$)[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]*[a-z0-9_])?)*\.?")
 _PORTS: Final = range(1, 65536)
 _NAT64 = ip_network("64:ff9b::/96")
+_NOT_PUBLIC: Final = tuple(map(ip_network, ("192.0.0.0/24", "192.88.99.0/24", "64:ff9b:1::/48", "3fff::/20")))
+"""What some versions of Python take for public: protocols' own addresses, relays, translators, examples."""
 _INSIDE_A_CLOUD: Final = frozenset({ip_address("168.63.129.16")})
 """Public by its number, and a machine's own management (Azure) wherever it is asked."""
 
@@ -74,9 +77,20 @@ def _plain(address: Address) -> Address:
 def _is_public(address: Address) -> bool:
     if not address.is_global or address.is_multicast or address.is_reserved or address in _INSIDE_A_CLOUD:
         return False
+    if any(address in network for network in _NOT_PUBLIC):
+        return False
     if isinstance(address, IPv6Address):
         return address.sixtofour is None and address.teredo is None and not address.is_site_local
     return True
+
+
+class _NotTried(httpcore2.ConnectError):
+    """Whether an address can be reached is not known: its name had to wait for others for too long."""
+
+
+def was_tried(error: Exception) -> bool:
+    """Whether a request that failed says anything of whom it was for."""
+    return not isinstance(error.__cause__, _NotTried)
 
 
 class _GuardedBackend(httpcore2.AnyIOBackend):
@@ -107,9 +121,11 @@ class _GuardedBackend(httpcore2.AnyIOBackend):
         raise httpcore2.ConnectError(CLOSED)
 
     async def _reachable(self, host: str, port: int) -> Sequence[str]:
-        """The addresses of `host` that may be reached. Raises `ConnectError` if there is none."""
+        """The addresses of `host` that may be reached. Raises `ConnectError` if there is none, or nobody looked."""
         try:
             addresses = await self._resolve(host, port)
+        except Busy as error:
+            raise _NotTried(CROWDED) from error
         except (OSError, UnicodeError) as error:  # a TimeoutError is an OSError
             raise httpcore2.ConnectError(CLOSED) from error
         if not self._allowed.has_name(host):

@@ -1,4 +1,4 @@
-"""Callers who left.
+"""Callers who left, and webhooks that are due among many that wait.
 
 Revision ID: 0005
 Revises: 0004
@@ -15,6 +15,7 @@ branch_labels: str | Sequence[str] | None = None
 depends_on: str | Sequence[str] | None = None
 
 LEFT = sa.text("left_at IS NOT NULL")
+PENDING = sa.text("state = 'pending'")
 
 
 def upgrade() -> None:
@@ -28,8 +29,12 @@ def upgrade() -> None:
         ),
     )
     op.create_index("ix_media_left", "media", ["left_at"], sqlite_where=LEFT, postgresql_where=LEFT)
+    op.create_index(
+        "ix_deliveries_latest", "deliveries", ["due_at", "host"], sqlite_where=PENDING, postgresql_where=PENDING
+    )
 
 
 def downgrade() -> None:
+    op.drop_index("ix_deliveries_latest", "deliveries")
     op.drop_index("ix_media_left", "media")
     op.drop_column("media", "left_at")
