@@ -134,7 +134,7 @@ def _media_row(status: str, prompt: str, labels: list[str], tries: int, at: date
         "parameters": {"n": 1, "width": 1024, "height": 1024, "delay": 0, "steps": 0, "seed": 7},
         "priority": 0, "number_of_tries": tries, "max_tries": 5, "next_run": None, "progress": None,
         "error": failed if status == "ERROR" else None, "cost": None, "tags": labels, "metadata": {"order": "4711"},
-        "idempotency_key": None, "fingerprint": None, "trace": None, "webhook": None, "created_at": at,
+        "idempotency_key": None, "fingerprint": None, "trace": None, "webhook": None, "left_at": None, "created_at": at,
         "updated_at": done, "started_at": at, "completed_at": done,
     }  # fmt: skip
 
