@@ -320,16 +320,48 @@ def test_other_arguments_and_keys_are_other_pictures(run_app: RunApp, sqlite_url
         assert len(media(app)) == 3
 
 
+def test_what_has_a_key_is_for_those_who_have_it(run_app: RunApp, sqlite_url: str) -> None:
+    with run_app(database_url=sqlite_url) as app:
+        wish, key = {**WISH, "delay": 1}, {"Idempotency-Key": "one"}
+        assert_left(app, wish, **key)
+        ask(app, wish)
+        assert len(media(app)) == 2
+        ask(app, wish, **key)
+        assert len(media(app)) == 2
+
+
+def test_what_failed_after_its_caller_left_is_made_anew(run_app: RunApp, sqlite_url: str) -> None:
+    with run_app(database_url=sqlite_url) as app, app.client() as native:
+        wish = {**WISH, "delay": 1}
+        assert_left(app, wish)
+        native.post(f"/media/{media(app)[0]['id']}/cancel").raise_for_status()
+        eventually(lambda: media(app)[0]["status"] == "CANCELLED")
+        assert ask(app, wish).status_code == 200
+        assert len(media(app)) == 2
+
+
+def test_a_run_that_the_service_stopped_for_goes_on_for_who_asks_anew(run_app: RunApp, database_url: str) -> None:
+    wish = {**WISH, "delay": 3}
+    with ThreadPoolExecutor(1) as pool, run_app(database_url=database_url) as app:
+        answer = pool.submit(ask, app, wish)
+        eventually(lambda: [each["status"] for each in media(app)] == ["PROCESSING"])
+        known = media(app)[0]["id"]
+        app.loop.call_soon_threadsafe(app.engine.begin_stop)
+        assert answer.result().status_code == 503
+    with run_app(database_url=database_url) as app:
+        assert ask(app, wish).headers["x-fal-request-id"] == known
+
+
 def ask(app: App, wish: dict[str, Any], *, timeout: float = 20, **headers: str) -> httpx.Response:
     """Run it once, by hand."""
     return httpx.post(f"{app.url}/fal/run/{DUMMY}", json=wish, headers=headers, timeout=timeout)
 
 
-def assert_left(app: App, wish: dict[str, Any]) -> None:
+def assert_left(app: App, wish: dict[str, Any], **headers: str) -> None:
     """Run it, and leave before it is made."""
     waiting = scrape(app.url).value("darkroom_watchers")
     with pytest.raises(httpx.ReadTimeout):
-        ask(app, wish, timeout=0.2)
+        ask(app, wish, timeout=0.2, **headers)
     eventually(lambda: scrape(app.url).value("darkroom_watchers") == waiting)
     [left] = media(app)
     assert left["status"] in ("IN_QUEUE", "PROCESSING")

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
+import httpx2
 import pytest
 from PIL import Image
 from structlog.testing import capture_logs
@@ -23,6 +24,7 @@ from darkroom.events.memory import MemoryBus
 from darkroom.media.events import Previewed
 from services.app import App, Client, RunApp
 from services.proxy import Proxy
+from services.scraped import scrape
 from services.server import MakeServer, eventually
 from services.watching import Crowd, Event, Watch, held, watching
 
@@ -297,6 +299,22 @@ def test_one_who_takes_nothing_is_left_without_an_error(
             return any(entry.get("reason") == "it does not read what it is sent" for entry in said)
 
         eventually(is_left)
+    assert "Traceback" not in caplog.text
+
+
+def test_who_sends_too_much_while_watching_is_cut_off_without_an_error(
+    sqlite_app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    def endless() -> Iterator[bytes]:
+        for _ in range(64):
+            yield b"x" * 1_000_000
+
+    waiting = scrape(sqlite_app.url).value("darkroom_watchers")
+    with pytest.raises(httpx2.TransportError), httpx2.Client(trust_env=False) as caller:  # noqa: PT012
+        request = caller.build_request("GET", f"{sqlite_app.url}/media/events", content=endless())
+        for _ in caller.send(request, stream=True).iter_bytes():
+            pass
+    eventually(lambda: scrape(sqlite_app.url).value("darkroom_watchers") == waiting)
     assert "Traceback" not in caplog.text
 
 

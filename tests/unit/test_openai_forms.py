@@ -6,6 +6,7 @@ import pytest
 from openai._qs import Querystring
 
 from darkroom.api.openai.forms import unfolded
+from darkroom.errors import InvalidRequest
 
 
 @pytest.mark.parametrize(
@@ -14,6 +15,7 @@ from darkroom.api.openai.forms import unfolded
         ({"seed": 7}, {"seed": "7"}),  # texts, as the model's schema tells what they stand for
         ({"seed": [1, 2]}, {"seed": ["1", "2"]}),
         ({"options": {"a": {"fast": True, "guide": 3.5, "name": "a pier"}}}, None),
+        ({"options": {"all": [1, 2], "names": ["a", "b"]}}, None),
         ({"options": {"id": "007", "huge": "1e999999", "minus": -2}}, None),
         ({"a]b": "x", "c[": "y", "[d]": "z"}, None),
     ],
@@ -31,9 +33,14 @@ def test_what_the_client_folds_is_unfolded(sent: dict[str, Any], read: dict[str,
         [("a[]", "1"), ("a[b]", "2")],
         [("a[b]", "1"), ("a[]", "2")],
         [("a[b]", "1"), ("a[b][c]", "2")],
-        [(f"a{'[b]' * 50}", "1")],
-        [("a[][b]", "1")],
     ],
 )
-def test_names_that_contradict_each_other_break_nothing(fields: list[tuple[str, str]]) -> None:
-    assert unfolded(fields)
+def test_names_that_contradict_each_other_are_refused(fields: list[tuple[str, str]]) -> None:
+    with pytest.raises(InvalidRequest, match="contradicts another field") as refused:
+        unfolded(fields)
+    assert refused.value.field == "a"
+
+
+@pytest.mark.parametrize("name", [f"a{'[b]' * 50}", "a[][b]"])
+def test_names_that_nobody_folds_are_left_alone(name: str) -> None:
+    assert unfolded([(name, "1")]) == {name: "1"}

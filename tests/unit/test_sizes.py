@@ -1,9 +1,12 @@
 """A size that is said in one way, for backends that know another."""
 
+from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
+from darkroom.engine.ways import routes_of
 from services.catalogues import Told, complete, model, refusal
 
 EDGE = {"type": "integer", "minimum": 16, "maximum": 2048}
@@ -84,3 +87,54 @@ def test_a_backends_own_size_is_its_own() -> None:
     own = {"size": {"type": "string", "enum": ["small", "large"]}, **PIXELS}
     assert complete(model(Told(own)), size="large", width=64, height=64)["size"] == "large"
     assert refusal(model(Told(own)), size="640x480").field == "parameters.size"
+
+
+def test_what_is_said_goes_before_what_is_declared() -> None:
+    declared = model(Told(PIXELS), declared={"aspect_ratio": "16:9"})
+    assert complete(declared) == {"n": 1, "width": 688, "height": 384}
+    assert complete(declared, width=320, height=240) == {"n": 1, "width": 320, "height": 240}
+    assert complete(declared, size="320x240") == {"n": 1, "width": 320, "height": 240}
+    both = model(Told(SHAPES), Told(PIXELS), declared={"aspect_ratio": "16:9"})
+    assert served(both, width=800, height=600) == [{"width": 800, "height": 600}]
+
+
+def test_two_sizes_are_too_many_for_backends_that_differ() -> None:
+    error = refusal(model(Told(SHAPES), Told(PIXELS)), width=640, height=480, aspect_ratio="16:9")
+    assert (error.field, error.message) == ("parameters.aspect_ratio", "says the size once more, after width")
+    assert refusal(model(Told(SHAPES), Told(PIXELS)), aspect_ratio=5).message == "must be a shape such as 16:9"
+
+
+def test_a_backends_own_ways_stand_beside_each_other() -> None:
+    own = {"size": {"type": "string", "enum": ["2K", "4K"]}, **SHAPES}
+    of = model(Told(own), declared={"size": "4K", "aspect_ratio": "16:9"})
+    assert complete(of, aspect_ratio="4:3") == {"n": 1, "size": "4K", "aspect_ratio": "4:3"}
+    assert complete(of, size="2K") == {"n": 1, "size": "2K", "aspect_ratio": "16:9"}
+
+
+def test_the_pixels_of_a_shape_are_the_models_or_else_the_backends_own_whoever_stands_beside() -> None:
+    wide = {"width": 688, "height": 384}
+    assert served(model(Told(PIXELS)), aspect_ratio="16:9") == [wide]
+    assert served(model(Told(SHAPES), Told(PIXELS)), aspect_ratio="16:9") == [{"aspect_ratio": "16:9"}, wide]
+    declared = model(Told(PIXELS), declared={"size": "1024x1024"})
+    assert complete(declared, aspect_ratio="1:1") == {"n": 1, "width": 1024, "height": 1024}
+
+
+def test_sides_are_multiples_of_what_a_backend_wants() -> None:
+    steps = {name: {**rule, "multipleOf": 32} for name, rule in PIXELS.items()}
+    assert served(model(Told(steps)), aspect_ratio="16:9") == [{"width": 672, "height": 384}]
+
+
+def test_a_size_is_kept_as_it_was_said_while_a_backend_has_yet_to_say_what_it_takes() -> None:
+    of = model(Told(PIXELS), Told(SHAPES, secret=True))
+    assert complete(of, size="1024x768")["size"] == "1024x768"
+
+
+def test_those_come_first_to_whom_something_is_passed_through() -> None:
+    of = model(Told(SHAPES), Told(SHAPES))
+    assert list(routes_of(of, asked_for(of))) == ["a:x", "b:x"]
+    assert list(routes_of(of, asked_for(of, provider_options={"b": {"lora": "x"}}))) == ["b:x", "a:x"]
+
+
+def asked_for(of: Any, **parameters: Any) -> Any:
+    """As much of a media as says the order of its routes."""
+    return SimpleNamespace(id=UUID(int=0), parameters=complete(of, **parameters))

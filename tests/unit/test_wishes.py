@@ -112,6 +112,10 @@ def test_without_such_a_backend_it_is_refused_and_hints_are_left_out(surface: An
         (fal, {"n": 1, "num_images": 4}, "num_images"),
         (fal, {"image_size.width": 64}, "image_size.width"),
         (fal, {"loras": [{"path": "DATA:,a"}]}, "loras"),
+        (fal, {"loras": [{"path": " data:,a"}]}, "loras"),
+        (fal, {"control": "HTTP://elsewhere.test/files/0199a000-0000-7000-8000-000000000000"}, "control"),
+        (fal, {"requests": [{"num_images": 4}]}, "requests"),
+        (replicate, {"jobs": [{"num_outputs": 4}]}, "input.jobs"),
     ],
 )
 def test_what_would_not_reach_the_backend_is_refused(surface: Any, given: dict[str, Any], field: str) -> None:

@@ -87,7 +87,10 @@ class BodyLimit:
 
         try:
             await self._app(scope, receive, noted)
-        except _Refused as refused:
+        except (_Refused, BaseExceptionGroup) as error:
+            refused = _refusal_in(error)
+            if refused is None:
+                raise
             if not started:
                 await refused.response(scope, receive, send)
 
@@ -138,6 +141,13 @@ class _Refused(BaseException):
     def __init__(self, response: Response) -> None:
         super().__init__()
         self.response = response
+
+
+def _refusal_in(error: BaseException) -> _Refused | None:
+    """The refusal that `error` is, or is a group of: who streams listens for it in a task of its own."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error if isinstance(error, _Refused) else None
 
 
 class SafetyHeaders:

@@ -11,10 +11,11 @@ from pydantic import TypeAdapter, ValidationError
 from darkroom.api.native.requests import Prompt
 from darkroom.engine.catalogue import Model
 from darkroom.engine.parameters import validator_of
-from darkroom.engine.references import is_inline
+from darkroom.engine.references import is_inline, is_url
 from darkroom.errors import InvalidRequest
 
 _UPLOADED: Final = re.compile(r"(?:/replicate/v1)?/files/([0-9a-f-]{36})(?:/content|/download)?")
+_OF_OURS: Final = re.compile(r"/files/[0-9a-f]{8}-|/media/[0-9a-f]{8}-[0-9a-f-]{27}/files/", re.IGNORECASE)
 _RATIO: Final = re.compile(r"([1-9][0-9]{0,2}):([1-9][0-9]{0,2})")
 _PROMPT: Final[TypeAdapter[str]] = TypeAdapter(Prompt)
 _BAR: Final = 10
@@ -95,12 +96,16 @@ def _passed_through(beyond: Mapping[str, Any], model: Model, dialect: str, base:
 
 
 def _holds_picture(value: Any, base: str) -> bool:
-    """Whether there is a `data:` URI in `value`, or an address of ours, which a backend may not reach."""
+    """Whether there is a `data:` URI in `value`, or an address like ours, which is no backend's to reach."""
     if isinstance(value, Mapping):
         return any(_holds_picture(each, base) for each in value.values())
     if isinstance(value, list):
         return any(_holds_picture(each, base) for each in value)
-    return isinstance(value, str) and (is_inline(value) or value.startswith(f"{base}/"))
+    if not isinstance(value, str):
+        return False
+    text = value.strip()
+    is_ours = text.startswith(f"{base}/") or _OF_OURS.search(text) is not None
+    return is_inline(text) or (is_url(text) and is_ours)
 
 
 def _options(

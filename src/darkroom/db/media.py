@@ -180,9 +180,13 @@ def leave(connection: Connection, media_id: UUID, at: datetime) -> None:
 def find_left(
     connection: Connection, owner: str | None, fingerprint: str, *, left_after: datetime, ended_after: datetime
 ) -> UUID | None:
-    """The newest media of that content whose caller went away lately, unless it ended earlier."""
-    going_on = media.c.status.notin_(ENDED) | (media.c.updated_at >= ended_after)
-    same = (media.c.owner == owner, media.c.fingerprint == fingerprint)
+    """The newest media of that content without a key whose caller went away lately.
+
+    It is under way, or was completed after `ended_after`: what failed or was cancelled is made anew.
+    """
+    is_fresh = (media.c.status == Status.COMPLETED) & (media.c.updated_at >= ended_after)
+    going_on = media.c.status.notin_(ENDED) | is_fresh
+    same = (media.c.owner == owner, media.c.fingerprint == fingerprint, media.c.idempotency_key.is_(None))
     statement = select(media.c.id).where(media.c.left_at >= left_after, *same, going_on)
     return connection.execute(statement.order_by(media.c.id.desc()).limit(1)).scalar()
 

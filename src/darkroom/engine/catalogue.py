@@ -126,23 +126,23 @@ class Route:
             self._learnt = time.monotonic()
             self._look()
 
-    def fitted(self, parameters: Mapping[str, Any], defaults: Mapping[str, Any]) -> Mapping[str, Any]:
-        """`parameters` with their size as the provider takes it. `defaults`: the model's."""
-        return sizes.fitted(parameters, self.known.takes, defaults) if self.known else parameters
+    def fitted(self, parameters: Mapping[str, Any], declared: Mapping[str, Any]) -> Mapping[str, Any]:
+        """`parameters` with their size as the provider takes it. `declared`: the model's own defaults."""
+        return sizes.fitted(parameters, self.known.takes, declared) if self.known else parameters
 
-    def estimate(self, parameters: Mapping[str, Any], defaults: Mapping[str, Any]) -> Decimal | None:
+    def estimate(self, parameters: Mapping[str, Any], declared: Mapping[str, Any]) -> Decimal | None:
         """What a request will cost in US dollars, as far as it can be told beforehand; None: it has no price."""
-        return self.price.estimate(self.fitted(parameters, defaults)) if self.price else None
+        return self.price.estimate(self.fitted(parameters, declared)) if self.price else None
 
     def narrowed(
-        self, parameters: Mapping[str, Any], defaults: Mapping[str, Any]
+        self, parameters: Mapping[str, Any], declared: Mapping[str, Any]
     ) -> tuple[dict[str, Any], Mapping[str, Any]]:
         """What of a media's parameters its provider gets, and what its caller passes through to it.
 
         The format is left out where the provider cannot make it: then we do, of whatever comes.
         """
         rules = self.known.takes if self.known else {}
-        mine = {name: value for name, value in self.fitted(parameters, defaults).items() if name in rules}
+        mine = {name: value for name, value in self.fitted(parameters, declared).items() if name in rules}
         wanted = mine.get("output_format")
         if wanted is not None and wanted not in rules["output_format"].get("enum", [wanted]):
             del mine["output_format"]
@@ -153,11 +153,11 @@ class Route:
         extra = {name: value}
         return self.provider.passed(extra, self.model, self.options) == extra
 
-    def error(self, parameters: Mapping[str, Any], defaults: Mapping[str, Any]) -> jsonschema_rs.ValidationError | None:
+    def error(self, parameters: Mapping[str, Any], declared: Mapping[str, Any]) -> jsonschema_rs.ValidationError | None:
         """The first thing that is wrong with `parameters` here. None: nothing, or it is not known."""
         if self.known is None:
             return None
-        mine = self._without_others(self.fitted(parameters, defaults))
+        mine = self._without_others(self.fitted(parameters, declared))
         return next(iter(self.known.validator.iter_errors(dict(mine))), None)
 
     def _without_others(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -211,7 +211,7 @@ class Model:
 
     def capable(self, parameters: Mapping[str, Any]) -> list[Route]:
         """The usable routes that take `parameters`."""
-        return [route for route in self.view.usable if route.error(parameters, self.defaults) is None]
+        return [route for route in self.view.usable if route.error(parameters, self.declared) is None]
 
     def route_of(self, label: str | None) -> Route | None:
         """The route by which an earlier job went, if the model still has it."""
@@ -261,21 +261,25 @@ class Catalogue:
 
         Raises `UnusableModel`, and `InvalidRequest` at the first that is wrong, where no route takes them.
         """
-        completed = {**sizes.beside(parameters, model.defaults), **parameters}
         _check_options(model, parameters.get("provider_options"))
         usable = model.view.usable
         if not usable:
             raise _unusable(model)
-        sizes.check(parameters, [route.known.takes for route in usable if route.known])
-        errors = [route.error(completed, model.defaults) for route in usable]
+        backends = [route.known.takes for route in usable if route.known]
+        completed = {**sizes.beside(parameters, model.defaults, backends), **parameters}
+        errors = [route.error(completed, model.declared) for route in usable]
         if all(error is not None for error in errors):
-            raise _as_invalid(cast(jsonschema_rs.ValidationError, errors[0]), model, completed)
+            first = cast(jsonschema_rs.ValidationError, errors[0])
+            raise sizes.problem(parameters, backends) or _as_invalid(first, model, completed)
         return {name: _whole(value) for name, value in _settled(completed, model).items()}
 
 
 def _settled(parameters: Mapping[str, Any], model: Model) -> Mapping[str, Any]:
-    """`parameters` with their size as all routes take it, or as it is, where they differ in that."""
-    first, *others = (route.fitted(parameters, model.defaults) for route in model.view.usable)
+    """`parameters` with their size as all routes take it, or as it is, where they differ in that, or may."""
+    routes = [route for route in model.routes if route.problem is None]
+    if any(route.known is None for route in routes):
+        return parameters
+    first, *others = (route.fitted(parameters, model.declared) for route in routes)
     return first if all(other == first for other in others) else parameters
 
 
@@ -306,7 +310,8 @@ def _view(model: Model, state: tuple[object, ...]) -> View:
         for name, value in (defaults_of(known[0].schema) if known else {}).items()
         if all(name in each.schema["properties"] and each.validator.is_valid({name: value}) for each in known)
     }
-    return View(state, usable, merged([each.schema for each in known]), {**shared, **model.declared})
+    defaults = sizes.beside(model.declared, shared, [each.takes for each in known]) | dict(model.declared)
+    return View(state, usable, merged([each.schema for each in known]), defaults)
 
 
 def _unusable(model: Model) -> DarkroomError:

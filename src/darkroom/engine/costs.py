@@ -94,7 +94,7 @@ class Costs:
             return None
         now = self._now()
         used = await self._database.read(_used, budgets, now.date(), owner)
-        estimates = [route.estimate(wanted.parameters, model.defaults) for route in routes]
+        estimates = [route.estimate(wanted.parameters, model.declared) for route in routes]
         reasons = [_reason(estimate, list(zip(budgets, used, strict=True)), now) for estimate in estimates]
         found = [reason for reason in reasons if reason is not None]
         return BudgetExhausted(found[0]) if len(found) == len(routes) else None

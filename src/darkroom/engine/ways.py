@@ -35,10 +35,16 @@ class Way:
 
 
 def routes_of(model: Model, media: Media) -> dict[str, Route]:
-    """The routes that can serve a media, by label, in the order in which it tries them."""
+    """The routes that can serve a media, by label, in the order in which it tries them.
+
+    Those come first whose backends something is passed through to.
+    """
     capable = {route.label: route for route in model.capable(media.parameters)}
     order = in_order({route.label: route.weight for route in model.routes}, media.id)
-    return {label: capable[label] for label in order if label in capable}
+    passed = media.parameters.get("provider_options", {})
+    found = [label for label in order if label in capable]
+    found.sort(key=lambda label: bool(passed) and capable[label].account.name not in passed)
+    return {label: capable[label] for label in found}
 
 
 class Ways:
@@ -63,9 +69,9 @@ class Ways:
         """The model of a media, if it is still configured."""
         return self._catalogue.find(media.model)
 
-    def _defaults(self, media: Media) -> Mapping[str, Any]:
+    def _declared(self, media: Media) -> Mapping[str, Any]:
         model = self.find_model(media)
-        return model.defaults if model else {}
+        return model.declared if model else {}
 
     async def model_of(self, media: Media) -> Model:
         """The model of a media, its backends asked what they take. Raises `Permanent` if it is gone."""
@@ -105,7 +111,7 @@ class Ways:
         What is resumed at a backend has them there. Raises `InputExpired`, `Unavailable`.
         """
         media = task.media
-        parameters, extra = route.narrowed(media.parameters, self._defaults(media))
+        parameters, extra = route.narrowed(media.parameters, self._declared(media))
         try:
             parameters = await self._inputs.loaded(parameters)
         except InputExpired:
@@ -148,7 +154,7 @@ class Ways:
             raise Permanent(f"no route of {model.name} can be used: {reason}")
         labels = task.job.routing.left(list(routes)) or task.job.routing.next_round().left(list(routes))
         left = {label: routes[label] for label in labels or routes}
-        candidates, free = _candidates(left, task.media, model.defaults)
+        candidates, free = _candidates(left, task.media, model.declared)
         if candidates:
             wish = Begin(task.job.id, self._lifecycle.now(), model.name, candidates, self._budgets, is_resent)
             label = await self._admitted(wish, say, patient=free is None)
@@ -175,14 +181,14 @@ class Ways:
 
 
 def _candidates(
-    routes: Mapping[str, Route], media: Media, defaults: Mapping[str, Any]
+    routes: Mapping[str, Route], media: Media, declared: Mapping[str, Any]
 ) -> tuple[tuple[Candidate, ...], Route | None]:
     """Those that need leave, up to the first that does not; and that one."""
     candidates: list[Candidate] = []
     for label, route in routes.items():
         if not route.account.guarded:
             return tuple(candidates), route
-        candidates.append(Candidate(label, route.account, route.estimate(media.parameters, defaults)))
+        candidates.append(Candidate(label, route.account, route.estimate(media.parameters, declared)))
     return tuple(candidates), None
 
 

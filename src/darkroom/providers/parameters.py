@@ -195,10 +195,16 @@ def passed_through(
 
 def _without(denied: Collection[str], extra: Mapping[str, Any]) -> dict[str, Any]:
     return {
-        name: _without(denied, value) if isinstance(value, Mapping) else value
+        name: _allowed(denied, value)
         for name, value in extra.items()
         if not any(part in denied for part in name.split("."))
     }
+
+
+def _allowed(denied: Collection[str], value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _without(denied, value)
+    return [_allowed(denied, each) for each in value] if isinstance(value, list) else value
 
 
 def _paths(name: str) -> Iterable[str]:

@@ -11,6 +11,7 @@ from darkroom.api.fal.inputs import wants_inline
 from darkroom.api.fal.making import Arguments, HereDep
 from darkroom.api.native.media import IdempotencyKey
 from darkroom.api.streams import EventStream
+from darkroom.engine.queries import Located
 from darkroom.media.states import Status
 
 router = APIRouter(include_in_schema=False)
@@ -33,9 +34,13 @@ async def run(app: str, arguments: Arguments, here: HereDep, idempotency_key: Id
     """Make pictures, and answer with them; who leaves and asks for the same anew gets those."""
     known = await making.accepted(app, arguments, here, idempotency_key, takes_over=True)
     headers = {REQUEST_ID: str(known.media.id)}
-    located = await making.ended(known, here)
+    located: Located | None = None
+    try:
+        located = await making.ended(known, here)
+    finally:
+        if located is None and idempotency_key is None:  # also where the service stops
+            await here.engine.leave(known.media.id)
     if located is None:
-        await here.engine.leave(known.media.id)
         return Response(status_code=LEFT)
     if located.media.status is not Status.COMPLETED:
         return why_not(located.media).response(headers)

@@ -56,29 +56,34 @@ async def read(request: Request, *, prompt: str | None = None, lenient: bool) ->
 
 
 def unfolded(fields: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """The objects and lists that these clients fold into the names of fields: `a[b][c]` and `a[]`."""
+    """The objects and lists that these clients fold into the names of fields: `a[b][c]` and `a[b][]`.
+
+    Raises `InvalidRequest` for names that contradict each other.
+    """
     whole: dict[str, Any] = {}
     for name, text in fields:
-        first, *inner = _NAME.findall(name) if _FOLDED.fullmatch(name) else [name]
-        if inner == [""]:
-            several = whole.setdefault(first, [])
-            if isinstance(several, list):
-                several.append(text)
-        elif inner and "" not in inner:
-            _put(whole, [first, *inner], _plain(text))
-        else:
+        path = _NAME.findall(name) if _FOLDED.fullmatch(name) else [name]
+        if "" in path[:-1]:
             whole[name] = text
+        elif not _put(whole, path, _plain(text) if len(path) > 1 and path[1] else text):
+            raise InvalidRequest(f"contradicts another field of this form: {name[:100]!r}", field=path[0])
     return whole
 
 
-def _put(whole: dict[str, Any], path: Sequence[str], value: Any) -> None:
-    *levels, last = path
+def _put(whole: dict[str, Any], path: Sequence[str], value: Any) -> bool:
+    """Put `value` where `path` leads; False: something else is there."""
+    *levels, last = path[:-1] if path[-1] == "" else path
     for level in levels:
         below = whole.setdefault(level, {})
         if not isinstance(below, dict):
-            return
+            return False
         whole = below
-    whole[last] = value
+    if path[-1] != "":
+        return whole.setdefault(last, value) is value
+    several = whole.setdefault(last, [])
+    if isinstance(several, list):
+        several.append(value)
+    return isinstance(several, list)
 
 
 def _plain(text: str) -> Any:

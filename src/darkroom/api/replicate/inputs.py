@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from darkroom.api.wishes import Wish, Words, leaves_to_model, prompt_of, shape_of, translated
 from darkroom.engine.catalogue import Model
-from darkroom.engine.sizes import sides
+from darkroom.engine.sizes import area_of, sides
 from darkroom.errors import InvalidRequest
 
 ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -62,13 +62,14 @@ def _taken_out(said: dict[str, Any], model: Model) -> dict[str, int]:
     if "megapixels" not in said or "megapixels" in takes:
         return {}
     area = _number(said["megapixels"]) * _MEGAPIXEL
-    width, height = model.defaults.get("width", 1024), model.defaults.get("height", 1024)
-    if area != width * height and not in_pixels:
+    own = area_of(model.defaults)
+    if area != own and not in_pixels:
         return {}
     del said["megapixels"]
-    if area == width * height:
+    if area == own:
         return {}
-    shape = said.pop("aspect_ratio", None)
+    shape = said.pop("aspect_ratio", None) or model.defaults.get("aspect_ratio")
+    width, height = (model.defaults.get(name, 1) for name in ("width", "height"))
     return sides(shape_of(shape, field="input.aspect_ratio") if shape else width / height, area)
 
 
