@@ -213,11 +213,31 @@ async def test_hosts_that_wait_cost_the_others_no_look(database: Database) -> No
 
 async def test_what_became_due_last_is_found_at_once_however_much_is_due(database: Database) -> None:
     await waiting(database, MANY)
-    await waiting(database, ["a.example.com"] * 200, due_in=timedelta(seconds=-1))
-    await noted(database, await a_media(database), "completed", host="z.example.com")
+    for host in ["a.example.com"] * deliveries.LATEST + ["z.example.com"]:
+        await noted(database, await a_media(database), "completed", host=host)
     found = await database.read(deliveries.look, database.now(), after="")
     assert list(found.due) == ["a.example.com", "z.example.com"]
     assert found.last, "and the look at all hosts goes on"
+
+
+async def test_what_is_in_hand_and_what_waits_for_that_is_not_due(database: Database) -> None:
+    """Else hosts of which nothing can be taken would be promised places that others need."""
+    await noted(database, await a_media(database), "started", "completed", host="a.example.com")
+    now = database.now()
+    until = now + timedelta(seconds=60)
+    held = await database.transact(lambda c: deliveries.claim(c, {"a.example.com": 2}, now=now, until=until))
+    assert len(held) == 1
+    for hosts in (1, deliveries.LATEST):
+        for _ in range(hosts):
+            await noted(database, await a_media(database), "completed", host="b.example.com")
+        assert list((await database.read(deliveries.look, database.now(), after="")).due) == ["b.example.com"]
+
+
+async def test_hosts_that_have_been_due_longest_come_first(database: Database) -> None:
+    for host in ("z.example.com", *["a.example.com"] * deliveries.LATEST):
+        await noted(database, await a_media(database), "completed", host=host)
+    found = await database.read(deliveries.look, database.now(), after="")
+    assert list(found.due) == ["z.example.com", "a.example.com"]
 
 
 async def test_a_look_does_not_go_through_what_waits(database: Database) -> None:

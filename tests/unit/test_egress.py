@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import threading
 from collections.abc import Iterator
 from ipaddress import ip_address
 from threading import Event
@@ -178,3 +179,16 @@ async def test_a_name_whose_turn_did_not_come_was_not_tried(looked_up: Names) ->
             await egress.client.get(url)
         assert was_tried(failed.value) is tried
     await egress.aclose()
+
+
+async def test_a_thread_that_cannot_start_costs_no_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    resolver = Resolver()
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", start)
+        for number in range(2 * AT_ONCE):
+            with pytest.raises(Busy):
+                await resolver(f"{number}.example.com", 443)
+    assert await resolver("localhost", 443)

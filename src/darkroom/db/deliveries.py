@@ -67,6 +67,13 @@ def is_noted(connection: Connection, media_id: UUID, event: str, *, since: datet
     return connection.execute(statement.limit(1)).first() is not None
 
 
+def is_noted_after(connection: Connection, delivery: Delivery) -> bool:
+    """Whether the same event of its media is to be told once more, by a later one."""
+    same = (deliveries.c.media_id == delivery.media_id, deliveries.c.event == delivery.event)
+    statement = select(deliveries.c.id).where(PENDING, *same, deliveries.c.id > delivery.id)
+    return connection.execute(statement.limit(1)).first() is not None
+
+
 def forget(connection: Connection, media_ids: Collection[UUID], event: str, now: datetime) -> None:
     """Drop what is still to be told of an event of media, unless someone is telling it."""
     of_it = and_(deliveries.c.media_id.in_(media_ids), deliveries.c.event == event)
@@ -89,7 +96,7 @@ class Hosts:
 
 
 def look(connection: Connection, now: datetime, *, after: str) -> Hosts:
-    """Find hosts of which something is due, at a cost that does not grow with what waits, nor with what is due.
+    """Find hosts of which something is due that nobody has in hand, at a cost that does not grow with what there is.
 
     What became due last is found at once. If that is not all, hosts are gone through by name from the one after `after`
     on, at most `HOSTS` that have anything to be told: everyone's turn comes, whatever becomes due meanwhile.
@@ -101,17 +108,21 @@ def look(connection: Connection, now: datetime, *, after: str) -> Hosts:
 
 def _latest_due(connection: Connection, now: datetime) -> Sequence[str]:
     """The hosts of the deliveries that became due last, the earliest of these first."""
-    statement = select(deliveries.c.host).where(PENDING, deliveries.c.due_at <= now)
+    statement = select(deliveries.c.host).where(PENDING, deliveries.c.due_at <= now, _is_free(now), _IS_FIRST)
     return connection.execute(statement.order_by(deliveries.c.due_at.desc()).limit(LATEST)).scalars().all()[::-1]
 
 
 def _look_around(connection: Connection, now: datetime, after: str) -> Hosts:
-    """Go through hosts in steps of the index (a loose index scan): what else waits for a host costs nothing."""
+    """Go through hosts in steps of the index (a loose index scan): what else waits for a host costs nothing.
+
+    Those of which something has been due longest come first.
+    """
     ring = _hosts_after(after)
-    soonest = select(func.min(deliveries.c.due_at)).where(PENDING, deliveries.c.host == ring.c.host).scalar_subquery()
+    first = select(deliveries.c.due_at).where(PENDING, deliveries.c.host == ring.c.host, _is_free(now), _IS_FIRST)
+    soonest = first.order_by(deliveries.c.due_at).limit(1).scalar_subquery()
     rows = connection.execute(select(ring.c.host, soonest.label("soonest")).where(ring.c.host.isnot(None))).all()
-    due = [row.host for row in rows if row.soonest is not None and row.soonest <= now]
-    return Hosts(due, max(row.host for row in rows) if len(rows) == HOSTS else "")
+    due = [(row.soonest, row.host) for row in rows if row.soonest is not None and row.soonest <= now]
+    return Hosts([host for _, host in sorted(due)], max(row.host for row in rows) if len(rows) == HOSTS else "")
 
 
 def _hosts_after(after: str) -> Any:

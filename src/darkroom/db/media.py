@@ -14,6 +14,7 @@ from sqlalchemy import (
     Update,
     bindparam,
     delete,
+    exists,
     func,
     insert,
     or_,
@@ -24,7 +25,7 @@ from sqlalchemy import (
 from darkroom.db import files
 from darkroom.db.positions import position as queue_position
 from darkroom.db.rows import AnyRow, to_media, to_webhook
-from darkroom.db.tables import jobs, media, tags
+from darkroom.db.tables import PENDING, deliveries, jobs, media, tags
 from darkroom.media.ids import first_id_at
 from darkroom.media.model import Media, Webhook
 from darkroom.media.states import ENDED, LEGAL, RETRYABLE, IllegalMove, Status, sources
@@ -283,6 +284,7 @@ def standing(connection: Connection, media_id: UUID) -> Standing:
 
 
 def ended_before(connection: Connection, at: datetime, *, limit: int) -> list[UUID]:
-    """Ended media that were made before `at`, oldest first."""
-    statement = select(media.c.id).where(media.c.id < first_id_at(at), media.c.status.in_(ENDED))
+    """Ended media that were made before `at`, and of which nothing is to be told any more, oldest first."""
+    is_told = ~exists().where(deliveries.c.media_id == media.c.id, PENDING)
+    statement = select(media.c.id).where(media.c.id < first_id_at(at), media.c.status.in_(ENDED), is_told)
     return list(connection.execute(statement.order_by(media.c.id).limit(limit)).scalars())

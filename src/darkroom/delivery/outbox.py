@@ -57,11 +57,12 @@ def take_back(connection: Connection, media_id: UUID, at: datetime) -> None:
 
 
 def is_taken_back(connection: Connection, delivery: Delivery) -> bool:
-    """Whether it says that a media has ended which goes on."""
+    """Whether it says that a media has ended which goes on, or has ended anew: that is told by itself."""
     if delivery.event != COMPLETED:
         return False
     now = media.live_job(connection, delivery.media_id)
-    return now is not None and now.status not in ENDED
+    goes_on = now is not None and now.status not in ENDED
+    return goes_on or deliveries.is_noted_after(connection, delivery)
 
 
 def put_off(

@@ -5,26 +5,22 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from uuid import UUID
 
 import structlog
 from sqlalchemy import Connection
 
-from darkroom.db import claims, deliveries, jobs, lanes, media, trash
+from darkroom.db import claims, jobs, lanes, media, trash
 from darkroom.db.session import Database
 from darkroom.dispatch.base import Dispatcher
 from darkroom.engine.admission import Admission
 from darkroom.engine.inputs import Inputs
 from darkroom.engine.lifecycle import Lifecycle
 from darkroom.errors import NotFound, StorageUnavailable, Unavailable
-from darkroom.media.states import DeliveryState
 from darkroom.storage.base import Storage
 
 log = structlog.get_logger(__name__)
 
 CHUNK = 100
-MOST_OLD = 1000
-"""Media that are looked at for some that retention may delete."""
 MOST_REMINDED = 500
 SHOWN_EVERY = timedelta(minutes=1)
 MOST_PHASE = timedelta(seconds=1)
@@ -62,13 +58,6 @@ class Sweeper:
 def _forget(connection: Connection, cleared: Sequence[tuple[str, datetime]]) -> list[None]:
     trash.forget(connection, cleared)
     return [None for _ in cleared]
-
-
-def _old_ones(connection: Connection, before: datetime) -> list[UUID]:
-    """Ended media that were made before that, and of which nothing is to be told any more."""
-    ended = media.ended_before(connection, before, limit=MOST_OLD)
-    untold = deliveries.with_state(connection, ended, DeliveryState.PENDING)
-    return [media_id for media_id in ended if media_id not in untold][:CHUNK]
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +191,7 @@ class Janitor:
                 log.warning("leases_ran_out", jobs=lost)
 
     async def _retire(self, before: datetime) -> None:
-        for media_id in await self._database.read(_old_ones, before):
+        for media_id in await self._database.read(media.ended_before, before, limit=CHUNK):
             try:
                 await self._lifecycle.remove(media_id)
             except NotFound:

@@ -56,7 +56,11 @@ class Resolver:
         held = await self._turn(host)
         self._known.pop(host, None)
         found: Found = asyncio.get_running_loop().create_future()
-        threading.Thread(target=_look_up, args=(host, port, found, held), daemon=True, name="names").start()
+        try:
+            threading.Thread(target=_look_up, args=(host, port, found, held), daemon=True, name="names").start()
+        except RuntimeError as error:  # there can be no more threads
+            _leave(held)
+            raise Busy from error
         async with asyncio.timeout(PATIENCE):
             addresses = await found
         self._remember(host)

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from darkroom.db import jobs, logs, media, trash
+from darkroom.db import deliveries, jobs, logs, media, trash
 from darkroom.delivery import outbox
 from darkroom.engine.transitions.base import Answer, Done, after_cancel, events_of, next_job, prefix_of, ran
 from darkroom.engine.transitions.settling import Bill, settle
@@ -80,6 +80,7 @@ def _remove(connection: Connection, item: Ask) -> Answer[None]:
         job = jobs.last_of(connection, item.media_id)
         bills = [Bill(job, media.standing(connection, item.media_id).model, job.provider, is_open=True)]
         settle(connection, bills)
+    deliveries.hold(connection, item.media_id)  # those who tell lock them in the same order
     if not media.remove(connection, item.media_id):
         return no_such_media(item.media_id)
     trash.add(connection, [prefix_of(item.media_id)], delete_after=item.at)
