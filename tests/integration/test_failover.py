@@ -214,7 +214,8 @@ async def test_one_without_tries_left_waits_for_the_route_that_was_throttled(
         media = await ended(engine, media_id)
         assert media.status is Status.COMPLETED
         assert await way(engine, media_id) == ["north", "south", "south"]
-        assert len(north.created) == 1
+        # its port may have been another test's a moment ago, whose worker still asks there
+        assert [made.body["media"] for made in north.created].count(str(media_id)) == 1
 
 
 async def test_media_are_shared_out_by_weight_and_every_worker_has_the_same_order(settings: Settings) -> None:
