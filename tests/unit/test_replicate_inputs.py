@@ -46,6 +46,12 @@ def test_the_area_that_a_model_makes_by_itself_says_nothing() -> None:
     assert wish({"megapixels": "1"}, SIZES, width=512, height=512).parameters == {"width": 1024, "height": 1024}
 
 
+def test_an_area_has_the_shape_that_the_model_makes_by_itself() -> None:
+    assert wish({"megapixels": "1"}, SIZES, width=512, height=256).parameters == {"width": 1456, "height": 720}
+    assert wish({"megapixels": "0.25"}, SIZES, aspect_ratio="16:9").parameters == {"width": 688, "height": 384}
+    assert wish({"megapixels": "0.25"}, SIZES, width=768).parameters == {"width": 512, "height": 512}
+
+
 @pytest.mark.parametrize("given", ["inf", "nan", "many", 0, -1, 101, [], 10**400, 10**300])
 def test_what_is_no_area_is_refused(given: Any) -> None:
     with pytest.raises(InvalidRequest, match=r"must be a number such as 1 or 0\.25") as raised:

@@ -69,8 +69,10 @@ def _taken_out(said: dict[str, Any], model: Model) -> dict[str, int]:
     if area == own:
         return {}
     shape = said.pop("aspect_ratio", None) or model.defaults.get("aspect_ratio")
-    width, height = (model.defaults.get(name, 1) for name in ("width", "height"))
-    return sides(shape_of(shape, field="input.aspect_ratio") if shape else width / height, area)
+    if shape:
+        return sides(shape_of(shape, field="input.aspect_ratio"), area)
+    has_both = {"width", "height"} <= model.defaults.keys()
+    return sides(model.defaults["width"] / model.defaults["height"] if has_both else 1, area)
 
 
 def _number(text: Any) -> float:
